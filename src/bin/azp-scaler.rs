@@ -1,0 +1,3 @@
+//! The program `azp-scaler`.
+
+fn main() {}

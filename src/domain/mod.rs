@@ -1,0 +1,13 @@
+//! The domain: demands and capabilities, job requests, profiles, the claim and
+//! the number, with a reason for each.
+//!
+//! May import: nothing of ours, and nothing that waits, reads, writes or tells
+//! the time. Invariant: everything here is a pure function of its arguments, so
+//! that every replica of the scaler decides the same.
+
+pub mod capability;
+pub mod demand;
+pub mod job;
+pub mod organization;
+pub mod pool;
+pub mod version;

@@ -1,0 +1,11 @@
+//! azp-scaler: the right number of self-hosted Azure Pipelines agents, for KEDA.
+//!
+//! The crate is built in floors; imports run downwards only, and
+//! `tests/floors.rs` keeps it so. From the bottom up: [`domain`] (pure
+//! decisions), [`ports`], [`azure`] (the REST client), [`pools`] (one watcher
+//! for each pool), [`scaler`] (answers), [`grpc`] and [`http`], [`app`] (the
+//! wiring), [`cli`]. [`emulator`] stands aside: an Azure DevOps organization in
+//! memory that shares nothing with the client but the domain.
+
+pub mod domain;
+pub mod ports;

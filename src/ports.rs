@@ -1,0 +1,187 @@
+//! Ports: what the watchers need from the world outside, as traits.
+//!
+//! May import: domain. Invariant: an error here tells its kind from a closed
+//! list (for metrics), what to do about it (for people), and never a secret.
+
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+
+use crate::domain::{
+    job::JobRequest,
+    pool::{Pool, PoolId, PoolRef},
+};
+
+/// Reads agent pools of one organization with one credential.
+pub trait AgentPools: Send + Sync + 'static {
+    /// Looks a pool up by name or number.
+    fn pool<'a>(&'a self, pool: &'a PoolRef) -> BoxFuture<'a, Result<Reading<Pool>, ReadError>>;
+
+    /// Reads every unfinished job request of a pool.
+    fn unfinished_jobs(
+        &self,
+        pool: PoolId,
+    ) -> BoxFuture<'_, Result<Reading<Vec<JobRequest>>, ReadError>>;
+}
+
+/// What was read, and what the service asked for while answering.
+#[derive(Clone, Debug)]
+pub struct Reading<T> {
+    /// What was read.
+    pub value: T,
+    /// How long the service wants to be left alone from now on, in the least.
+    /// Azure DevOps: `Retry-After` comes with good answers too.
+    pub pause: Option<Duration>,
+}
+
+/// Why a pool could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// The service does not know this credential.
+    #[error(
+        "Azure DevOps rejected the credential ({how}); check that the token is valid and whole"
+    )]
+    CredentialRejected {
+        /// What the rejection looked like, such as `203 and a sign-in page`.
+        how: Box<str>,
+    },
+    /// The token was good once.
+    #[error("the personal access token has expired; make a new one")]
+    CredentialExpired,
+    /// The credential is known, but may not do this.
+    #[error(
+        "the credential may not read this ({message}); it needs the scope Agent Pools (Read) and a role on the pool"
+    )]
+    Forbidden {
+        /// The service's own words, shortened.
+        message: Box<str>,
+    },
+    /// The service points to another address. It is never followed, since the
+    /// token would go with it.
+    #[error("Azure DevOps redirects to {host}; check the organization's URL")]
+    Redirected {
+        /// The other host.
+        host: Box<str>,
+    },
+    /// No such pool, or none that this credential can see: the service
+    /// answers both alike.
+    #[error(
+        "pool {pool} is not there or not visible to this credential; check its name (organization settings, agent pools) and the credential's role on it"
+    )]
+    PoolNotFound {
+        /// The pool as the trigger names it.
+        pool: Box<str>,
+    },
+    /// The service wants fewer requests.
+    #[error("Azure DevOps limits the rate of requests")]
+    Throttled {
+        /// For how long it wants none.
+        retry_after: Option<Duration>,
+    },
+    /// The service failed.
+    #[error("Azure DevOps failed with status {status}")]
+    Server {
+        /// The HTTP status.
+        status: u16,
+        /// When it wants to be asked again.
+        retry_after: Option<Duration>,
+    },
+    /// Any other status that is no success.
+    #[error("Azure DevOps answered with status {status} ({message})")]
+    Status {
+        /// The HTTP status.
+        status: u16,
+        /// The service's own words, shortened.
+        message: Box<str>,
+    },
+    /// No connection.
+    #[error("cannot reach Azure DevOps: {cause}; check the URL, the network and the certificates")]
+    Unreachable {
+        /// The innermost reasons.
+        cause: Box<str>,
+    },
+    /// No answer, or not the whole of it, in time.
+    #[error("Azure DevOps did not answer within {limit:?}")]
+    TimedOut {
+        /// The limit that was passed.
+        limit: Duration,
+    },
+    /// The answer ended early.
+    #[error("the answer of Azure DevOps was cut off: {cause}")]
+    Cut {
+        /// The innermost reasons.
+        cause: Box<str>,
+    },
+    /// The answer is larger than the cap.
+    #[error("the answer of Azure DevOps is larger than {cap} bytes")]
+    TooLarge {
+        /// The cap in bytes.
+        cap: u64,
+    },
+    /// Something else than JSON with a status of success: most often the page
+    /// of a proxy.
+    #[error("Azure DevOps answered with {content_type} instead of JSON; is there a proxy between?")]
+    NotJson {
+        /// The content type.
+        content_type: Box<str>,
+    },
+    /// JSON of a shape that this version does not know. Never an empty queue.
+    #[error("the answer of Azure DevOps has an unknown shape: {detail}")]
+    UnknownShape {
+        /// Where it differs.
+        detail: Box<str>,
+    },
+}
+
+// === impl ReadError ===
+
+impl ReadError {
+    /// Every kind, for tables and metrics.
+    pub const KINDS: [&'static str; 14] = [
+        "credential-rejected",
+        "credential-expired",
+        "forbidden",
+        "redirected",
+        "pool-not-found",
+        "throttled",
+        "server",
+        "status",
+        "unreachable",
+        "timed-out",
+        "cut",
+        "too-large",
+        "not-json",
+        "unknown-shape",
+    ];
+
+    /// The kind, from a closed list.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        let index = match self {
+            Self::CredentialRejected { .. } => 0,
+            Self::CredentialExpired => 1,
+            Self::Forbidden { .. } => 2,
+            Self::Redirected { .. } => 3,
+            Self::PoolNotFound { .. } => 4,
+            Self::Throttled { .. } => 5,
+            Self::Server { .. } => 6,
+            Self::Status { .. } => 7,
+            Self::Unreachable { .. } => 8,
+            Self::TimedOut { .. } => 9,
+            Self::Cut { .. } => 10,
+            Self::TooLarge { .. } => 11,
+            Self::NotJson { .. } => 12,
+            Self::UnknownShape { .. } => 13,
+        };
+        Self::KINDS[index]
+    }
+
+    /// How long the service wants to be left alone, where it said so.
+    #[must_use]
+    pub const fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Throttled { retry_after } | Self::Server { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+}
