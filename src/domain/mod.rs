@@ -6,8 +6,14 @@
 //! that every replica of the scaler decides the same.
 
 pub mod capability;
+pub mod claim;
+pub mod decision;
 pub mod demand;
 pub mod job;
+pub mod legacy;
+pub mod number;
 pub mod organization;
 pub mod pool;
+pub mod profile;
+pub mod trigger;
 pub mod version;

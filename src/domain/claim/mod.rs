@@ -1,0 +1,194 @@
+//! The claim: which profile of a pool each job belongs to.
+//!
+//! May import: profiles, jobs, queues. Invariant: each job is claimed by at
+//! most one of the profiles that share the pool; the result depends on the
+//! queue and the profiles alone, and not on their order.
+//!
+//! A running job belongs to the profile whose agents bear its agent's name.
+//! All others are placed together: as many as the limits allow, then with the
+//! most specific profile, then by priority, then by name. Triggers that follow
+//! KEDA's own rules (`demands`, `parent`) take no part and count for themselves.
+
+mod flow;
+mod kinds;
+mod set;
+
+use std::{cmp::Reverse, collections::HashMap};
+
+use self::{
+    flow::{Kind, Placing},
+    kinds::Fitting,
+    set::RankSet,
+};
+use super::{
+    job::{JobRequest, JobState},
+    pool::Queue,
+    profile::{Matching, Profile, ScalingObject},
+};
+
+/// A profile that has a say in the claim.
+#[derive(Clone, Copy, Debug)]
+pub struct Contender<'a> {
+    /// Whose profile it is.
+    pub object: &'a ScalingObject,
+    /// Tells two triggers of one scaling object apart.
+    pub trigger: u64,
+    /// The profile.
+    pub profile: &'a Profile,
+    /// How many jobs it may have at most; `None` where nobody said.
+    pub limit: Option<u32>,
+}
+
+/// Who has a job, and how it came to that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// It runs on an agent that is named after this contender.
+    Owned(usize),
+    /// It was given to this contender.
+    Placed(usize),
+    /// No contender takes it.
+    Unclaimed,
+}
+
+// === impl Claim ===
+
+impl Claim {
+    /// The contender that has the job.
+    #[must_use]
+    pub const fn contender(self) -> Option<usize> {
+        match self {
+            Self::Owned(index) | Self::Placed(index) => Some(index),
+            Self::Unclaimed => None,
+        }
+    }
+}
+
+// === impl Contender ===
+
+impl Contender<'_> {
+    /// The order in which contenders are preferred: a profile that requires
+    /// more is more specific, then one that offers less, and one that takes
+    /// any job comes last; then the higher priority, then the name.
+    fn rank(&self) -> impl Ord + '_ {
+        let (any, required, declared) = match &self.profile.matching {
+            Matching::Capabilities(offer) => (false, offer.requires().len(), offer.declared()),
+            _ => (true, 0, 0),
+        };
+        (
+            (any, Reverse(required), declared),
+            Reverse(self.profile.priority),
+            (self.object, self.trigger),
+        )
+    }
+}
+
+/// Decides who has each job of the queue; the result is parallel to
+/// [`Queue::jobs`] and holds positions in `contenders`.
+#[must_use]
+pub fn claim(queue: &Queue, contenders: &[Contender<'_>]) -> Vec<Claim> {
+    let mut sharing: Vec<usize> = (0..contenders.len())
+        .filter(|index| contenders[*index].profile.shares_the_pool())
+        .collect();
+    let mut claims = vec![Claim::Unclaimed; queue.jobs().len()];
+    if sharing.is_empty() {
+        return claims;
+    }
+    sharing.sort_by(|a, b| contenders[*a].rank().cmp(&contenders[*b].rank()));
+    let mut limits: Vec<u32> = sharing
+        .iter()
+        .map(|index| contenders[*index].limit.unwrap_or(u32::MAX))
+        .collect();
+    claim_owned(queue, contenders, &sharing, &mut limits, &mut claims);
+    place(queue, contenders, &sharing, &limits, &mut claims);
+    claims
+}
+
+/// Gives running jobs to the contender whose agents bear the agent's name.
+///
+/// Pods of a Deployment or Job are named `NAME-…`, so the longest name of a
+/// scaling object that the agent's name begins with is its owner. A name that
+/// several contenders have owns nothing; its jobs go by their demands.
+fn claim_owned(
+    queue: &Queue,
+    contenders: &[Contender<'_>],
+    sharing: &[usize],
+    limits: &mut [u32],
+    claims: &mut [Claim],
+) {
+    let mut owners: HashMap<&str, Option<usize>> = HashMap::new();
+    for (rank, index) in sharing.iter().enumerate() {
+        owners
+            .entry(&contenders[*index].object.name)
+            .and_modify(|owner| *owner = None)
+            .or_insert(Some(rank));
+    }
+    for (job, claim) in queue.jobs().iter().zip(claims) {
+        let agent = job
+            .agent
+            .as_deref()
+            .filter(|_| job.state == JobState::Running);
+        let owner = agent.and_then(|agent| {
+            let ends = agent.rmatch_indices('-').map(|(end, _)| end);
+            ends.into_iter().find_map(|end| owners.get(&agent[..end]))
+        });
+        if let Some(Some(rank)) = owner {
+            *claim = Claim::Owned(sharing[*rank]);
+            limits[*rank] = limits[*rank].saturating_sub(1);
+        }
+    }
+}
+
+/// Places the jobs that nobody owns.
+fn place(
+    queue: &Queue,
+    contenders: &[Contender<'_>],
+    sharing: &[usize],
+    limits: &[u32],
+    claims: &mut [Claim],
+) {
+    let ranked: Vec<&Contender<'_>> = sharing.iter().map(|index| &contenders[*index]).collect();
+    let mut fitting = Fitting::new(&ranked);
+    let mut numbers: HashMap<RankSet, usize> = HashMap::new();
+    let mut kinds: Vec<Kind> = Vec::new();
+    let mut jobs: Vec<Vec<usize>> = Vec::new();
+    for (position, job) in queue.jobs().iter().enumerate() {
+        let set = fitting.of(&job.demands);
+        if claims[position] != Claim::Unclaimed || set.is_empty() {
+            continue;
+        }
+        let kind = match numbers.get(set) {
+            Some(kind) => *kind,
+            None => {
+                numbers.insert(set.clone(), kinds.len());
+                kinds.push(Kind {
+                    fitting: set.clone(),
+                    count: 0,
+                });
+                jobs.push(Vec::new());
+                kinds.len() - 1
+            }
+        };
+        kinds[kind].count += 1;
+        jobs[kind].push(position);
+    }
+    let placing = Placing::new(&kinds, limits);
+    for (kind, mut positions) in jobs.into_iter().enumerate() {
+        // A job that runs has its agent already, so it is the last to be left
+        // without a place; then the older one is served first.
+        positions.sort_by_key(|position| order_of(&queue.jobs()[*position]));
+        let mut positions = positions.into_iter();
+        for (rank, count) in placing.of(kind) {
+            for position in positions.by_ref().take(count as usize) {
+                claims[position] = Claim::Placed(sharing[rank]);
+            }
+        }
+    }
+}
+
+fn order_of(job: &JobRequest) -> impl Ord + use<> {
+    let waiting = job.state != JobState::Running;
+    (waiting, job.id)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,301 @@
+//! The claim against what it promises, and against a search through every
+//! possible placing.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::domain::{
+    capability::Capabilities,
+    demand::Demands,
+    job::RequestId,
+    profile::{Counting, Offer},
+};
+
+/// A profile in short: `name: capabilities`, `name: capabilities ! requires`,
+/// or `name: *` for one that takes any job.
+#[derive(Debug)]
+struct Contestant {
+    object: ScalingObject,
+    profile: Profile,
+    limit: Option<u32>,
+}
+
+fn contestant(text: &str, priority: i32, limit: Option<u32>) -> Contestant {
+    let (name, offer) = text.split_once(':').unwrap();
+    let (capabilities, requires) = offer.split_once('!').unwrap_or((offer, ""));
+    let matching = if capabilities.trim() == "*" {
+        Matching::Any
+    } else {
+        let requires = requires.split_whitespace().map(Into::into).collect();
+        Matching::Capabilities(Offer::new(
+            Capabilities::parse(capabilities).unwrap(),
+            requires,
+        ))
+    };
+    Contestant {
+        object: ScalingObject {
+            namespace: "ci".into(),
+            name: name.trim().into(),
+        },
+        profile: Profile {
+            matching,
+            counting: Counting::Unfinished,
+            warm_agents: 0,
+            priority,
+        },
+        limit,
+    }
+}
+
+fn job(id: u64, demands: &str, agent: Option<&str>) -> JobRequest {
+    let demands: Vec<&str> = demands
+        .split(',')
+        .map(str::trim)
+        .filter(|d| !d.is_empty())
+        .collect();
+    JobRequest {
+        id: RequestId(id),
+        state: if agent.is_some() {
+            JobState::Running
+        } else {
+            JobState::Queued
+        },
+        demands: Arc::new(Demands::read(&demands)),
+        queued_at: None,
+        agent: agent.map(Into::into),
+        matched_agents: None,
+        matches_all_agents: false,
+        pipeline: None,
+        run: None,
+    }
+}
+
+fn contenders(contestants: &[Contestant]) -> Vec<Contender<'_>> {
+    contestants
+        .iter()
+        .map(|contestant| Contender {
+            object: &contestant.object,
+            trigger: 0,
+            profile: &contestant.profile,
+            limit: contestant.limit,
+        })
+        .collect()
+}
+
+fn claimants(contestants: &[Contestant], jobs: Vec<JobRequest>) -> Vec<String> {
+    let name = |index: usize| contestants[index].object.name.to_string();
+    claim(&Queue::new(jobs), &contenders(contestants))
+        .into_iter()
+        .map(|claim| claim.contender().map_or_else(|| "-".to_owned(), name))
+        .collect()
+}
+
+fn check(contestants: &[Contestant], jobs: Vec<JobRequest>, expected: &[&str]) {
+    assert_eq!(claimants(contestants, jobs), expected);
+}
+
+#[test]
+fn the_most_specific_profile_gets_the_job() {
+    let profiles = [
+        contestant("any: *", 9, None),
+        contestant("plain: java", 0, None),
+        contestant("rich: java, docker, gpu", 0, None),
+        contestant("gpu: java, gpu ! gpu", 0, None),
+    ];
+    let jobs = vec![
+        job(1, "java", None),
+        job(2, "docker", None),
+        job(3, "gpu", None),
+        job(4, "", None),
+        job(5, "cobol", None),
+    ];
+    check(&profiles, jobs, &["plain", "rich", "gpu", "plain", "any"]);
+}
+
+#[test]
+fn then_priority_decides_then_the_name() {
+    let profiles = [
+        contestant("a: java", 0, None),
+        contestant("b: java", 5, None),
+        contestant("c: java", 5, None),
+    ];
+    check(&profiles, vec![job(1, "java", None)], &["b"]);
+}
+
+#[test]
+fn a_running_job_belongs_to_its_agents_profile() {
+    let profiles = [
+        contestant("linux: java", 0, None),
+        contestant("linux-big: java, big", 0, None),
+    ];
+    let jobs = vec![
+        job(1, "java", Some("linux-big-5d8f7-x2x2x")),
+        job(2, "java", Some("linux-5d8f7-x2x2x")),
+        // by its demands, since no profile bears the name
+        job(3, "big", Some("elsewhere-1")),
+        // an agent's name is never a profile's own name
+        job(4, "big", Some("linux")),
+    ];
+    check(
+        &profiles,
+        jobs,
+        &["linux-big", "linux", "linux-big", "linux-big"],
+    );
+}
+
+#[test]
+fn a_name_that_two_profiles_have_owns_nothing() {
+    let mut other = contestant("linux: big", 0, None);
+    other.object.namespace = "other".into();
+    let profiles = [contestant("linux: java", 0, None), other];
+    let contenders = contenders(&profiles);
+    let claims = claim(
+        &Queue::new(vec![job(1, "big", Some("linux-1-a"))]),
+        &contenders,
+    );
+    assert_eq!(claims, [Claim::Placed(1)]);
+}
+
+#[test]
+fn limits_pass_jobs_on_to_profiles_with_room() {
+    let profiles = [
+        contestant("small: java", 0, Some(1)),
+        contestant("large: java, docker", 0, Some(2)),
+    ];
+    let jobs = vec![
+        job(1, "java", None),
+        job(2, "java", None),
+        job(3, "docker", None),
+        job(4, "java", None),
+    ];
+    // Which of several jobs is left out is not promised; that it is one, is.
+    let mut claimants = claimants(&profiles, jobs);
+    claimants.sort();
+    assert_eq!(claimants, ["-", "large", "large", "small"]);
+}
+
+#[test]
+fn a_job_moves_over_where_that_places_one_more() {
+    // `narrow` would be preferred for both kinds, but only `wide` has docker.
+    let profiles = [
+        contestant("first: java, git", 0, Some(1)),
+        contestant("second: java, docker, x", 0, Some(1)),
+    ];
+    let jobs = vec![job(1, "java", None), job(2, "git", None)];
+    check(&profiles, jobs, &["second", "first"]);
+}
+
+#[test]
+fn kedas_own_rules_take_no_part() {
+    let mut legacy = contestant("legacy: *", 0, None);
+    legacy.profile.matching = Matching::Parent("template".into());
+    check(&[legacy], vec![job(1, "", None)], &["-"]);
+}
+
+/// What the claim makes as large as possible: how many jobs are placed, then
+/// how many each contender has, most preferred first.
+fn best_by_search(fits: &[Vec<usize>], limits: &[u32]) -> (u32, Vec<u32>) {
+    fn go(fits: &[Vec<usize>], limits: &[u32], counts: &mut Vec<u32>, best: &mut (u32, Vec<u32>)) {
+        let Some((first, rest)) = fits.split_first() else {
+            let found = (counts.iter().sum(), counts.clone());
+            if found > *best {
+                *best = found;
+            }
+            return;
+        };
+        go(rest, limits, counts, best);
+        for rank in first {
+            if counts[*rank] < limits[*rank] {
+                counts[*rank] += 1;
+                go(rest, limits, counts, best);
+                counts[*rank] -= 1;
+            }
+        }
+    }
+    let mut best = (0, vec![0; limits.len()]);
+    go(fits, limits, &mut vec![0; limits.len()], &mut best);
+    best
+}
+
+prop_compose! {
+    fn profile()(
+        capabilities in prop::collection::btree_set("[a-d]", 1..4),
+        requires in any::<bool>(),
+        takes_any in prop::bool::weighted(0.2),
+        priority in 0..2,
+        limit in prop::option::of(0..3u32),
+    ) -> (String, i32, Option<u32>) {
+        let list = capabilities.iter().cloned().collect::<Vec<_>>().join(",");
+        let offer = match (takes_any, requires) {
+            (true, _) => "*".to_owned(),
+            (false, true) => format!("{list} ! {}", capabilities.first().unwrap()),
+            (false, false) => list,
+        };
+        (offer, priority, limit)
+    }
+}
+
+fn case() -> impl Strategy<Value = (Vec<Contestant>, Vec<JobRequest>)> {
+    let profiles = prop::collection::vec(profile(), 1..4);
+    let jobs = prop::collection::vec(prop::collection::btree_set("[a-d]", 0..3), 0..6);
+    (profiles, jobs).prop_map(|(profiles, jobs)| {
+        let profiles = profiles
+            .into_iter()
+            .enumerate()
+            .map(|(n, (offer, priority, limit))| {
+                contestant(&format!("p{n}: {offer}"), priority, limit)
+            });
+        let jobs = jobs.into_iter().enumerate().map(|(n, demands)| {
+            let demands: Vec<String> = demands.into_iter().collect();
+            job(n as u64 + 1, &demands.join(","), None)
+        });
+        (profiles.collect(), jobs.collect())
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn no_other_placing_is_better((profiles, jobs) in case()) {
+        let contenders = contenders(&profiles);
+        let mut ranked: Vec<usize> = (0..contenders.len()).collect();
+        ranked.sort_by(|a, b| contenders[*a].rank().cmp(&contenders[*b].rank()));
+        let fits: Vec<Vec<usize>> = jobs
+            .iter()
+            .map(|job| {
+                let fits = |rank: &usize| contenders[ranked[*rank]].profile.fits(job).is_ok();
+                (0..ranked.len()).filter(fits).collect()
+            })
+            .collect();
+        let limits: Vec<u32> =
+            ranked.iter().map(|index| contenders[*index].limit.unwrap_or(9)).collect();
+
+        let claims = claim(&Queue::new(jobs), &contenders);
+
+        let mut counts = vec![0; ranked.len()];
+        for (claim, fits) in claims.iter().zip(&fits) {
+            if let Some(index) = claim.contender() {
+                let rank = ranked.iter().position(|ranked| *ranked == index).unwrap();
+                prop_assert!(fits.contains(&rank), "a job went where it does not fit");
+                counts[rank] += 1;
+            }
+        }
+        prop_assert_eq!((counts.iter().sum(), counts), best_by_search(&fits, &limits));
+    }
+
+    #[test]
+    fn the_order_of_the_input_does_not_matter(
+        (profiles, jobs) in case(),
+        seed in any::<u64>(),
+    ) {
+        let before = claimants(&profiles, jobs.clone());
+        let mut random = fastrand::Rng::with_seed(seed);
+        let (mut profiles, mut jobs) = (profiles, jobs);
+        random.shuffle(&mut profiles);
+        random.shuffle(&mut jobs);
+        prop_assert_eq!(claimants(&profiles, jobs), before);
+    }
+}
