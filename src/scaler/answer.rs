@@ -1,0 +1,109 @@
+//! What a caller is told, and why it is sometimes told nothing.
+//!
+//! May import: domain, ports. Invariant: there is no answer «0» for a queue that
+//! nobody has seen; that is an [`Unanswered`].
+
+use std::time::Duration;
+
+use crate::{
+    domain::{
+        number::Number,
+        organization::OrganizationUrl,
+        trigger::TriggerError,
+    },
+    ports::ReadError,
+};
+
+/// The answer to `GetMetrics` and `IsActive`, from one snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The number, with its parts.
+    pub number: Number,
+    /// Is the number above the trigger's activation?
+    pub active: bool,
+}
+
+/// The metric of a trigger: what KEDA makes a horizontal pod autoscaler from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MetricSpec {
+    /// Its name, without the prefix that KEDA gives it.
+    pub name: String,
+    /// Jobs for each agent.
+    pub target: u32,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unanswered {
+    /// The trigger cannot be used as it is.
+    #[error(transparent)]
+    Trigger(#[from] TriggerError),
+    /// KEDA sent no name or namespace, or one longer than Kubernetes has.
+    #[error("{0} of the scaling object is missing or longer than 253 characters")]
+    ScalingObject(&'static str),
+    /// The scaler has no credential for this organization.
+    #[error(
+        "organizationURL: the scaler holds no credential for {asked}; it is configured for {configured}"
+    )]
+    UnknownOrganization {
+        /// What the trigger asks for.
+        asked: OrganizationUrl,
+        /// What the scaler has.
+        configured: OrganizationUrl,
+    },
+    /// More pools or scaling objects than the scaler was made for.
+    #[error("the scaler already watches {limit} {what}; raise {flag} if that is meant")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// The limit.
+        limit: u64,
+        /// The flag that sets it.
+        flag: &'static str,
+    },
+    /// The scaler has just started and does not know yet which other scaling
+    /// objects share the pool.
+    #[error(
+        "the scaler started a moment ago and learns which scaling objects share pool {pool}; it answers in {left:.0?}"
+    )]
+    Learning {
+        /// The pool as the trigger names it.
+        pool: String,
+        /// How long it takes yet.
+        left: Duration,
+    },
+    /// The pool's queue has not been read yet.
+    #[error("pool {pool} has not been read yet; ask again in a moment")]
+    NotReadYet {
+        /// The pool as the trigger names it.
+        pool: String,
+    },
+    /// The pool's queue could not be read, ever or for too long.
+    #[error("pool {pool} {age}: {cause}", age = told(*.last_read))]
+    Unreadable {
+        /// The pool as the trigger names it.
+        pool: String,
+        /// How long ago it was read; `None` for never.
+        last_read: Option<Duration>,
+        /// Why it cannot be read now.
+        cause: ReadError,
+    },
+    /// The snapshot is too old, though no reading failed: the watcher is late.
+    #[error("pool {pool} was last read {age:.0?} ago, and no reading since has ended")]
+    Late {
+        /// The pool as the trigger names it.
+        pool: String,
+        /// How old the snapshot is.
+        age: Duration,
+    },
+    /// The scaler is about to stop.
+    #[error("the scaler is shutting down; ask another replica")]
+    ShuttingDown,
+}
+
+fn told(last_read: Option<Duration>) -> String {
+    match last_read {
+        Some(age) => format!("was last read {age:.0?} ago"),
+        None => "could not be read".to_owned(),
+    }
+}

@@ -1,0 +1,153 @@
+//! The status page: pools, jobs, profiles, and who counts which job and why.
+//!
+//! May import: domain. Invariant: it holds names, numbers and reasons, and
+//! nothing that a tenant would keep to itself: no URL with a secret, no token.
+
+use serde::Serialize;
+
+/// Everything that the scaler knows, for people.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    /// The scaler's version.
+    pub version: &'static str,
+    /// Seconds until it knows which scaling objects there are; absent once it
+    /// does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub learning_seconds_left: Option<f64>,
+    /// Each pool that somebody asks for.
+    pub pools: Vec<PoolStatus>,
+}
+
+/// One pool.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PoolStatus {
+    /// The organization's address.
+    pub organization: String,
+    /// The pool's name, or what the trigger calls it while it is looked up.
+    pub pool: String,
+    /// Its number, once it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pool_id: Option<u32>,
+    /// Seconds since the queue was last read; absent for never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub age_seconds: Option<f64>,
+    /// Why it cannot be read now; absent when it can.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<FailureStatus>,
+    /// Jobs by how far they have come.
+    pub queued: u64,
+    /// See `queued`.
+    pub assigned: u64,
+    /// See `queued`.
+    pub running: u64,
+    /// Jobs that no profile takes.
+    pub unclaimed: u64,
+    /// The profiles that ask for this pool.
+    pub profiles: Vec<ProfileStatus>,
+    /// Its unfinished jobs, oldest first.
+    pub jobs: Vec<JobStatus>,
+    /// How many more jobs there are than are shown.
+    pub jobs_not_shown: u64,
+}
+
+/// A failing pool.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FailureStatus {
+    /// Its kind, from a closed list.
+    pub kind: &'static str,
+    /// What happened and what to do about it.
+    pub message: String,
+    /// How many readings failed in a row.
+    pub times: u32,
+}
+
+/// One profile.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProfileStatus {
+    /// The scaling object's namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// How it matches jobs, in words.
+    pub matches: String,
+    /// The number, once the pool was read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub number: Option<u64>,
+    /// How the number came about, such as `3 = 1 queued + 2 running`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sum: Option<String>,
+    /// What is worth telling about the trigger, though it is no error.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notices: Vec<&'static str>,
+}
+
+/// One job.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JobStatus {
+    /// The job request's number.
+    pub id: u64,
+    /// `queued`, `assigned` or `running`.
+    pub state: &'static str,
+    /// When it was queued.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queued_at: Option<String>,
+    /// What it asks for.
+    pub demands: Vec<String>,
+    /// The agent that has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
+    /// The pipeline.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pipeline: Option<String>,
+    /// The run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+    /// The scaling objects that count it, as `NAMESPACE/NAME`.
+    pub counted_by: Vec<String>,
+    /// Why it went there, or why it went nowhere.
+    pub why: Vec<String>,
+}
+
+/// The same in numbers alone, for metrics.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Gauges {
+    /// Each pool that somebody asks for.
+    pub pools: Vec<PoolGauges>,
+    /// Each profile, by its scaling object and pool.
+    pub profiles: Vec<ProfileGauges>,
+}
+
+/// The numbers of one pool.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PoolGauges {
+    /// The organization's name.
+    pub organization: String,
+    /// The pool's name.
+    pub pool: String,
+    /// Jobs by state: queued, assigned, running.
+    pub jobs: [(&'static str, u64); 3],
+    /// Jobs that no profile takes.
+    pub unclaimed: u64,
+    /// Seconds since the queue was last read; `None` for never.
+    pub age_seconds: Option<f64>,
+    /// Readings failed in a row.
+    pub failures_in_a_row: u32,
+}
+
+/// The number of one profile.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProfileGauges {
+    /// The scaling object's namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// The pool's name.
+    pub pool: String,
+    /// The number that KEDA is told; `None` while there is none to tell.
+    pub number: Option<u64>,
+}
