@@ -8,4 +8,7 @@
 //! memory that shares nothing with the client but the domain.
 
 pub mod domain;
+pub mod pools;
 pub mod ports;
+pub mod scaler;
+pub mod telemetry;

@@ -6,11 +6,7 @@
 use std::time::Duration;
 
 use crate::{
-    domain::{
-        number::Number,
-        organization::OrganizationUrl,
-        trigger::TriggerError,
-    },
+    domain::{number::Number, organization::OrganizationUrl, trigger::TriggerError},
     ports::ReadError,
 };
 

@@ -1,0 +1,178 @@
+//! Pools: one watcher for each pool that somebody asks for, and its latest
+//! snapshot in memory.
+//!
+//! May import: domain, ports, telemetry. Invariant: however many scaling
+//! objects read a pool, and whether they name it by name or by number, it costs
+//! one request for each interval.
+
+mod lookup;
+mod pace;
+mod source;
+mod view;
+mod watcher;
+
+#[cfg(test)]
+pub(crate) mod scripted;
+#[cfg(test)]
+mod tests;
+
+use std::{sync::Arc, time::Duration};
+
+use moka::sync::Cache;
+
+use self::watcher::Surroundings;
+pub use self::{
+    lookup::{Found, PoolHandle},
+    pace::Intervals,
+    source::Source,
+    view::{Failure, Snapshot, View},
+    watcher::WatchedPool,
+};
+use crate::{
+    domain::{
+        organization::OrganizationUrl,
+        pool::{PoolId, PoolRef},
+    },
+    telemetry::metrics::Metrics,
+};
+
+/// The longest pause that a service can ask for and get.
+pub(crate) const fn source_pause_cap() -> Duration {
+    Duration::from_secs(3600)
+}
+
+/// How pools are watched.
+#[derive(Clone, Copy, Debug)]
+pub struct PoolSettings {
+    /// How often they are read.
+    pub intervals: Intervals,
+    /// A pool that nobody has asked for this long is watched no more.
+    pub forget_after: Duration,
+    /// How many pools there may be at most.
+    pub max_pools: u64,
+    /// How long one reading may take at most.
+    pub longest_reading: Duration,
+}
+
+/// There are as many pools as there may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooManyPools;
+
+/// A pool as a trigger names it.
+type Address = (OrganizationUrl, PoolRef);
+
+/// All pools that somebody asks for.
+///
+/// Clones share the same pools.
+#[derive(Clone)]
+pub struct Pools {
+    settings: PoolSettings,
+    metrics: Arc<Metrics>,
+    /// moka keeps both by time: what nobody has read for a while is gone.
+    handles: Cache<Address, Arc<PoolHandle>>,
+    watched: Cache<(OrganizationUrl, PoolId), Arc<WatchedPool>>,
+}
+
+// === impl Pools ===
+
+impl Pools {
+    /// No pools yet.
+    #[must_use]
+    pub fn new(settings: PoolSettings, metrics: Arc<Metrics>) -> Self {
+        Self {
+            handles: Cache::builder().time_to_idle(settings.forget_after).build(),
+            watched: Cache::builder().time_to_idle(settings.forget_after).build(),
+            settings,
+            metrics,
+        }
+    }
+
+    /// The pool that a trigger names; it is watched from now on, for as long as
+    /// somebody goes on asking.
+    ///
+    /// # Errors
+    /// Where there are too many pools already.
+    pub fn handle(
+        &self,
+        source: &Arc<Source>,
+        pool: &PoolRef,
+    ) -> Result<Arc<PoolHandle>, TooManyPools> {
+        let address = (source.organization().clone(), pool.clone());
+        if let Some(handle) = self.handles.get(&address) {
+            if let Found::Yes(watched) = handle.found() {
+                // Keeps the watcher as well, by its number.
+                let _ = self.watched.get(&key_of(&watched));
+            }
+            return Ok(handle);
+        }
+        self.handles.run_pending_tasks();
+        if self.handles.entry_count() >= self.settings.max_pools {
+            return Err(TooManyPools);
+        }
+        let handle = self.handles.get_with(address.clone(), || {
+            let handle = Arc::new(PoolHandle::new());
+            let looking = lookup::Lookup::new(self.clone(), Arc::clone(source), address);
+            tokio::spawn(looking.run(Arc::clone(&handle)));
+            handle
+        });
+        Ok(handle)
+    }
+
+    /// How many pools there may be at most.
+    #[must_use]
+    pub const fn limit(&self) -> u64 {
+        self.settings.max_pools
+    }
+
+    /// Every pool that is being watched.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<WatchedPool>> {
+        self.watched.iter().map(|(_, watched)| watched).collect()
+    }
+
+    /// Every pool that is named but not found yet, with the reason.
+    #[must_use]
+    pub fn not_found(&self) -> Vec<(OrganizationUrl, PoolRef, Option<Failure>)> {
+        let handles = self.handles.iter().filter_map(|(address, handle)| {
+            let failure = match handle.found() {
+                Found::Yes(_) => return None,
+                Found::NotYet => None,
+                Found::No(failure) => Some(failure),
+            };
+            let (organization, pool) = (*address).clone();
+            Some((organization, pool, failure))
+        });
+        handles.collect()
+    }
+
+    /// The watcher of a pool; the same for every name that the pool has.
+    fn watch(&self, source: &Arc<Source>, pool: crate::domain::pool::Pool) -> Arc<WatchedPool> {
+        let key = (source.organization().clone(), pool.id);
+        self.watched.get_with(key.clone(), || {
+            let watched = Arc::new(WatchedPool::new(Arc::clone(source), pool));
+            let (cache, task) = (self.watched.clone(), Arc::clone(&watched));
+            let around = Surroundings {
+                intervals: self.settings.intervals,
+                longest_reading: self.settings.longest_reading,
+                metrics: Arc::clone(&self.metrics),
+            };
+            tokio::spawn(async move {
+                // Not a read of the cache, so it does not count as asking.
+                task.run(&around, || cache.contains_key(&key)).await;
+            });
+            watched
+        })
+    }
+}
+
+fn key_of(watched: &WatchedPool) -> (OrganizationUrl, PoolId) {
+    (watched.source().organization().clone(), watched.pool().id)
+}
+
+impl std::fmt::Debug for Pools {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pools")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,150 @@
+//! A source of pools that says what a test tells it to, and counts.
+//!
+//! May import: domain, ports. Invariant: what was not scripted fails the test.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use futures::future::BoxFuture;
+
+use crate::{
+    domain::{
+        demand::Demands,
+        job::{JobRequest, JobState, RequestId},
+        organization::OrganizationUrl,
+        pool::{Pool, PoolId, PoolRef},
+    },
+    ports::{AgentPools, ReadError, Reading},
+};
+
+/// What the next readings of job requests say, until told otherwise.
+#[derive(Clone)]
+pub(crate) enum Says {
+    Jobs(Vec<JobRequest>),
+    Fails(ReadError),
+    /// Never answers.
+    Hangs,
+}
+
+#[derive(Default)]
+pub(crate) struct Script {
+    pools: Mutex<HashMap<String, u32>>,
+    says: Mutex<Option<Says>>,
+    pause: Mutex<Option<Duration>>,
+    pub(crate) lookups: AtomicUsize,
+    pub(crate) readings: AtomicUsize,
+}
+
+// === impl Script ===
+
+impl Script {
+    /// Pools by name and number; their queues say `says`.
+    pub(crate) fn new(pools: &[(&str, u32)], says: Says) -> Arc<Self> {
+        let script = Self::default();
+        *script.pools.lock().unwrap() = pools
+            .iter()
+            .map(|(name, id)| ((*name).to_owned(), *id))
+            .collect();
+        script.now(says);
+        Arc::new(script)
+    }
+
+    pub(crate) fn now(&self, says: Says) {
+        *self.says.lock().unwrap() = Some(says);
+    }
+
+    pub(crate) fn pause_next(&self, pause: Duration) {
+        *self.pause.lock().unwrap() = Some(pause);
+    }
+
+    pub(crate) fn renumber(&self, name: &str, id: u32) {
+        self.pools.lock().unwrap().insert(name.to_owned(), id);
+    }
+
+    pub(crate) fn readings(&self) -> usize {
+        self.readings.load(Ordering::SeqCst)
+    }
+
+    fn known(&self, wanted: &PoolRef) -> Option<Pool> {
+        let pools = self.pools.lock().unwrap();
+        let (name, id) = pools.iter().find(|(name, id)| match wanted {
+            PoolRef::Name(wanted) => **wanted == ***name,
+            PoolRef::Id(wanted) => wanted.0 == **id,
+        })?;
+        Some(Pool {
+            id: PoolId(*id),
+            name: name.as_str().into(),
+            is_hosted: false,
+        })
+    }
+
+    fn not_found(pool: &PoolRef) -> ReadError {
+        ReadError::PoolNotFound {
+            pool: pool.to_string().into(),
+        }
+    }
+}
+
+impl AgentPools for Script {
+    fn pool<'a>(&'a self, pool: &'a PoolRef) -> BoxFuture<'a, Result<Reading<Pool>, ReadError>> {
+        self.lookups.fetch_add(1, Ordering::SeqCst);
+        let found = self.known(pool).ok_or_else(|| Self::not_found(pool));
+        Box::pin(async move {
+            Ok(Reading {
+                value: found?,
+                pause: None,
+            })
+        })
+    }
+
+    fn unfinished_jobs(
+        &self,
+        pool: PoolId,
+    ) -> BoxFuture<'_, Result<Reading<Vec<JobRequest>>, ReadError>> {
+        self.readings.fetch_add(1, Ordering::SeqCst);
+        let says = self
+            .says
+            .lock()
+            .unwrap()
+            .clone()
+            .expect("the test did not say what to answer");
+        let pause = self.pause.lock().unwrap().take();
+        let gone = self.known(&PoolRef::Id(pool)).is_none();
+        Box::pin(async move {
+            match says {
+                _ if gone => Err(Self::not_found(&PoolRef::Id(pool))),
+                Says::Jobs(jobs) => Ok(Reading { value: jobs, pause }),
+                Says::Fails(error) => Err(error),
+                Says::Hangs => std::future::pending().await,
+            }
+        })
+    }
+}
+
+pub(crate) fn organization() -> OrganizationUrl {
+    OrganizationUrl::parse("https://dev.azure.com/contoso").unwrap()
+}
+
+/// Jobs that wait, numbered from 1, each with these demands.
+pub(crate) fn queued(count: u64, demands: &[&str]) -> Vec<JobRequest> {
+    let demands = Arc::new(Demands::read(demands));
+    (1..=count)
+        .map(|id| JobRequest {
+            id: RequestId(id),
+            state: JobState::Queued,
+            demands: Arc::clone(&demands),
+            queued_at: None,
+            agent: None,
+            matched_agents: None,
+            matches_all_agents: false,
+            pipeline: None,
+            run: None,
+        })
+        .collect()
+}

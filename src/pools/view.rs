@@ -1,0 +1,90 @@
+//! What a watcher knows of its pool's queue right now.
+//!
+//! May import: domain, ports. Invariant: a queue is here only if it was read
+//! whole; a failure stands beside the last good queue and never replaces it.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+
+use crate::{domain::pool::Queue, ports::ReadError};
+
+/// The latest snapshot of a pool's queue, and what has happened since.
+#[derive(Clone, Debug, Default)]
+pub struct View {
+    /// The queue when it was last read; `None` before the first reading.
+    pub snapshot: Option<Snapshot>,
+    /// Why the latest reading failed; `None` where it did not.
+    pub failure: Option<Failure>,
+}
+
+/// A queue, and when it was like that.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// The queue.
+    pub queue: Arc<Queue>,
+    /// Grows by one whenever the queue differs from the one before.
+    pub version: u64,
+    /// When it was last seen to be like that: the start of the reading, since
+    /// the service may have made its answer up at any time after.
+    pub read_at: Instant,
+}
+
+/// A reading that failed.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// Why.
+    pub error: ReadError,
+    /// How many failed in a row.
+    pub times: u32,
+}
+
+// === impl View ===
+
+impl View {
+    /// The view after a good reading. An unchanged queue keeps its place in
+    /// memory and its version, so that nobody decides it again.
+    #[must_use]
+    pub(super) fn after_reading(&self, queue: Queue, read_at: Instant) -> Self {
+        let snapshot = match &self.snapshot {
+            Some(before) if *before.queue == queue => Snapshot {
+                read_at,
+                ..before.clone()
+            },
+            before => Snapshot {
+                queue: Arc::new(queue),
+                version: before.as_ref().map_or(1, |before| before.version + 1),
+                read_at,
+            },
+        };
+        Self {
+            snapshot: Some(snapshot),
+            failure: None,
+        }
+    }
+
+    /// The view after a reading that failed.
+    #[must_use]
+    pub(super) fn after_failure(&self, error: ReadError, times: u32) -> Self {
+        Self {
+            snapshot: self.snapshot.clone(),
+            failure: Some(Failure { error, times }),
+        }
+    }
+
+    /// Has anything been tried yet?
+    #[must_use]
+    pub const fn is_known(&self) -> bool {
+        self.snapshot.is_some() || self.failure.is_some()
+    }
+}
+
+// === impl Snapshot ===
+
+impl Snapshot {
+    /// How old it is.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        self.read_at.elapsed()
+    }
+}

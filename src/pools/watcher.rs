@@ -1,0 +1,220 @@
+//! The watcher: one task that reads one pool's queue, again and again.
+//!
+//! May import: its siblings, domain, ports, telemetry. Invariant: a pool is
+//! read by at most one watcher, and by none when nobody asks for it.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    sync::{Notify, watch},
+    time::{Instant, sleep_until},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    pace::{Intervals, LONGEST_BACK_OFF, Pace},
+    source::Source,
+    view::View,
+};
+use crate::{
+    domain::pool::{Pool, Queue},
+    ports::ReadError,
+    telemetry::metrics::{AzureRoute, Metrics},
+};
+
+/// Hooks come in bursts, one for each job of a run; readings that they ask for
+/// are at least this far apart.
+const NUDGE_GAP: Duration = Duration::from_millis(200);
+
+/// A pool that is being watched.
+#[derive(Debug)]
+pub struct WatchedPool {
+    source: Arc<Source>,
+    pool: Pool,
+    views: watch::Sender<View>,
+    nudged: Notify,
+    stale: Notify,
+    turn: Mutex<Turn>,
+    ended: CancellationToken,
+}
+
+/// What the loop is doing, for liveness.
+#[derive(Clone, Copy, Debug)]
+struct Turn {
+    /// When it should have come round again at the latest.
+    due: Instant,
+}
+
+/// What a watcher needs besides its pool.
+#[derive(Clone)]
+pub(super) struct Surroundings {
+    pub(super) intervals: Intervals,
+    /// How long one reading may take at most, waiting for a place included.
+    pub(super) longest_reading: Duration,
+    pub(super) metrics: Arc<Metrics>,
+}
+
+// === impl WatchedPool ===
+
+impl WatchedPool {
+    pub(super) fn new(source: Arc<Source>, pool: Pool) -> Self {
+        Self {
+            source,
+            pool,
+            views: watch::Sender::new(View::default()),
+            nudged: Notify::new(),
+            stale: Notify::new(),
+            turn: Mutex::new(Turn {
+                due: Instant::now() + LONGEST_BACK_OFF,
+            }),
+            ended: CancellationToken::new(),
+        }
+    }
+
+    /// The pool, as the service describes it.
+    #[must_use]
+    pub fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// Where it is read from.
+    #[must_use]
+    pub fn source(&self) -> &Arc<Source> {
+        &self.source
+    }
+
+    /// The latest view, and the views to come.
+    #[must_use]
+    pub fn views(&self) -> watch::Receiver<View> {
+        self.views.subscribe()
+    }
+
+    /// The latest view.
+    #[must_use]
+    pub fn view(&self) -> View {
+        self.views.borrow().clone()
+    }
+
+    /// Somebody knows that the queue has moved: read it now.
+    pub fn nudge(&self) {
+        // Stored if a reading is under way: that one may have missed it.
+        self.nudged.notify_one();
+    }
+
+    /// Somebody is told an answer from the latest snapshot: if it is older than
+    /// `fresh`, the watcher does not rest on.
+    pub fn call_was_stale_if_older_than(&self, fresh: Duration) {
+        let views = self.views.borrow();
+        if views
+            .snapshot
+            .as_ref()
+            .is_some_and(|snapshot| snapshot.age() > fresh)
+        {
+            // Not stored: a reading that is under way is all that is wanted.
+            self.stale.notify_waiters();
+        }
+    }
+
+    /// Has its watcher ended, since nobody asked?
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.ended.is_cancelled()
+    }
+
+    /// Waits until its watcher ends.
+    pub async fn ended(&self) {
+        self.ended.cancelled().await;
+    }
+
+    /// Should the loop have come round long ago?
+    #[must_use]
+    pub fn is_stuck(&self) -> bool {
+        let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        !self.has_ended() && turn.due.elapsed() > Duration::from_secs(60)
+    }
+
+    /// Reads the queue until nobody is interested any more.
+    pub(super) async fn run(&self, around: &Surroundings, interested: impl Fn() -> bool) {
+        let mut pace = Pace::new(around.intervals);
+        while interested() {
+            // Whatever the pause, the loop is only late once it is over.
+            self.source.wait(around.intervals.busy).await;
+            let started = Instant::now();
+            self.expect_turn_within(around.longest_reading);
+            let failed = self.read(&mut pace, &around.metrics).await;
+            let wait = pace.wait(fastrand::f64());
+            self.expect_turn_within(wait.max(LONGEST_BACK_OFF) + super::source_pause_cap());
+            self.rest(started, wait, failed).await;
+        }
+        self.ended.cancel();
+        tracing::info!(pool = %self.pool.name, "nobody asks for this pool any more; watching ends");
+    }
+
+    /// One reading; tells whether it failed.
+    async fn read(&self, pace: &mut Pace, metrics: &Metrics) -> bool {
+        let started = Instant::now();
+        let outcome = self.source.api().unfinished_jobs(self.pool.id).await;
+        metrics.azure_request(
+            AzureRoute::UnfinishedJobs,
+            outcome.as_ref().err(),
+            started.elapsed(),
+        );
+        let before = self.view();
+        match outcome {
+            Ok(reading) => {
+                if let Some(pause) = reading.pause {
+                    self.source.pause(pause);
+                }
+                let view = before.after_reading(Queue::new(reading.value), started);
+                let version = |view: &View| view.snapshot.as_ref().map(|snapshot| snapshot.version);
+                pace.read(version(&view) != version(&before));
+                if before.failure.is_some() {
+                    tracing::info!(pool = %self.pool.name, "the pool can be read again");
+                }
+                self.views.send_replace(view);
+                false
+            }
+            Err(error) => {
+                if let Some(pause) = error.retry_after() {
+                    self.source.pause(pause);
+                }
+                pace.failed();
+                self.tell(&before, &error);
+                self.views
+                    .send_replace(before.after_failure(error, pace.failures()));
+                true
+            }
+        }
+    }
+
+    /// A failure is logged when it begins or changes, not at every turn.
+    fn tell(&self, before: &View, error: &ReadError) {
+        let known = before.failure.as_ref().map(|failure| failure.error.kind());
+        if known != Some(error.kind()) {
+            tracing::warn!(
+                pool = %self.pool.name,
+                organization = %self.source.organization(),
+                kind = error.kind(),
+                "the pool cannot be read: {error}"
+            );
+        }
+    }
+
+    /// Waits for the next turn, or for a reason to take it earlier.
+    async fn rest(&self, started: Instant, wait: Duration, failed: bool) {
+        tokio::select! {
+            () = sleep_until(started + wait) => {}
+            () = self.nudged.notified() => sleep_until(started + NUDGE_GAP).await,
+            // While the service fails, the back-off holds whoever asks.
+            () = self.stale.notified(), if !failed => sleep_until(started + NUDGE_GAP).await,
+        }
+    }
+
+    fn expect_turn_within(&self, longest: Duration) {
+        let mut turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        turn.due = Instant::now() + longest;
+    }
+}

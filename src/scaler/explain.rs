@@ -1,0 +1,287 @@
+//! The reasons: what the status page and the metrics tell of each pool.
+//!
+//! May import: its siblings, pools, domain. Invariant: what is told comes from
+//! the very decision that the answers come from.
+
+use std::sync::Arc;
+
+use super::{
+    Inner,
+    pool_decision::{Decided, PoolDecision},
+    registry::Registered,
+    status::{
+        FailureStatus, Gauges, JobStatus, PoolGauges, PoolStatus, ProfileGauges, ProfileStatus,
+        Status,
+    },
+};
+use crate::{
+    domain::{
+        claim::Claim,
+        decision::Verdict,
+        job::{JobRequest, JobState},
+        pool::Queue,
+        profile::{Matching, Profile},
+    },
+    pools::{Failure, View, WatchedPool},
+};
+
+/// A page for people: nobody reads more, and a queue may hold 100,000.
+const JOBS_SHOWN: usize = 1_000;
+
+/// More refusals than this for one job are summed up.
+const REASONS_SHOWN: usize = 10;
+
+/// Everything that the scaler knows.
+pub(super) fn status(inner: &Inner) -> Status {
+    let mut pools: Vec<PoolStatus> = inner
+        .pools
+        .all()
+        .iter()
+        .map(|watched| pool_status(inner, watched))
+        .collect();
+    for (organization, pool, failure) in inner.pools.not_found() {
+        pools.push(PoolStatus {
+            failure: failure.as_ref().map(failure_status),
+            ..empty_pool(organization.to_string(), pool.to_string())
+        });
+    }
+    pools.sort_by(|a, b| (&a.organization, &a.pool).cmp(&(&b.organization, &b.pool)));
+    Status {
+        version: env!("CARGO_PKG_VERSION"),
+        learning_seconds_left: inner.learning_left().map(|left| left.as_secs_f64()),
+        pools,
+    }
+}
+
+/// The same in numbers alone.
+pub(super) fn gauges(inner: &Inner) -> Gauges {
+    let mut gauges = Gauges::default();
+    for watched in inner.pools.all() {
+        let view = watched.view();
+        let decided = decided(inner, &watched, &view);
+        let pool = watched.pool().name.to_string();
+        let queue = view.snapshot.as_ref().map(|snapshot| &*snapshot.queue);
+        gauges.pools.push(PoolGauges {
+            organization: watched.source().organization().name().to_owned(),
+            pool: pool.clone(),
+            jobs: [JobState::Queued, JobState::Assigned, JobState::Running]
+                .map(|state| (state.name(), count(queue, state))),
+            unclaimed: unclaimed(decided.as_deref()),
+            age_seconds: view
+                .snapshot
+                .as_ref()
+                .map(|snapshot| snapshot.age().as_secs_f64()),
+            failures_in_a_row: view.failure.as_ref().map_or(0, |failure| failure.times),
+        });
+        for profile in decision(inner, &watched).profiles() {
+            gauges.profiles.push(ProfileGauges {
+                namespace: profile.key.object.namespace.to_string(),
+                name: profile.key.object.name.to_string(),
+                pool: pool.clone(),
+                number: decided
+                    .as_ref()
+                    .and_then(|decided| decided.number(&profile))
+                    .map(|number| number.value()),
+            });
+        }
+    }
+    gauges
+}
+
+fn decision(inner: &Inner, watched: &Arc<WatchedPool>) -> Arc<PoolDecision> {
+    inner.decision(watched)
+}
+
+fn decided(inner: &Inner, watched: &Arc<WatchedPool>, view: &View) -> Option<Arc<Decided>> {
+    let snapshot = view.snapshot.as_ref()?;
+    let decision = decision(inner, watched);
+    Some(decision.decide(snapshot, None, |key| inner.registry.knows(key)))
+}
+
+fn count(queue: Option<&Queue>, state: JobState) -> u64 {
+    let jobs = queue.map_or(&[][..], Queue::jobs);
+    jobs.iter().filter(|job| job.state == state).count() as u64
+}
+
+fn unclaimed(decided: Option<&Decided>) -> u64 {
+    decided.map_or(0, |decided| decided.decision.unclaimed() as u64)
+}
+
+fn empty_pool(organization: String, pool: String) -> PoolStatus {
+    PoolStatus {
+        organization,
+        pool,
+        pool_id: None,
+        age_seconds: None,
+        failure: None,
+        queued: 0,
+        assigned: 0,
+        running: 0,
+        unclaimed: 0,
+        profiles: Vec::new(),
+        jobs: Vec::new(),
+        jobs_not_shown: 0,
+    }
+}
+
+fn pool_status(inner: &Inner, watched: &Arc<WatchedPool>) -> PoolStatus {
+    let view = watched.view();
+    let decided = decided(inner, watched, &view);
+    let queue = view.snapshot.as_ref().map(|snapshot| &*snapshot.queue);
+    let jobs = decided.as_deref().map(jobs).unwrap_or_default();
+    let all = queue.map_or(0, |queue| queue.jobs().len());
+    let profiles = decision(inner, watched).profiles();
+    PoolStatus {
+        pool_id: Some(watched.pool().id.0),
+        age_seconds: view
+            .snapshot
+            .as_ref()
+            .map(|snapshot| snapshot.age().as_secs_f64()),
+        failure: view.failure.as_ref().map(failure_status),
+        queued: count(queue, JobState::Queued),
+        assigned: count(queue, JobState::Assigned),
+        running: count(queue, JobState::Running),
+        unclaimed: unclaimed(decided.as_deref()),
+        profiles: profiles
+            .iter()
+            .map(|profile| profile_status(profile, decided.as_deref(), watched))
+            .collect(),
+        jobs_not_shown: (all - jobs.len()) as u64,
+        jobs,
+        ..empty_pool(
+            watched.source().organization().to_string(),
+            watched.pool().name.to_string(),
+        )
+    }
+}
+
+fn failure_status(failure: &Failure) -> FailureStatus {
+    FailureStatus {
+        kind: failure.error.kind(),
+        message: failure.error.to_string(),
+        times: failure.times,
+    }
+}
+
+fn profile_status(
+    registered: &Registered,
+    decided: Option<&Decided>,
+    watched: &WatchedPool,
+) -> ProfileStatus {
+    let number = decided.and_then(|decided| decided.number(registered));
+    let mut notices = registered.trigger.notices.clone();
+    if watched.pool().is_hosted {
+        notices.push("this pool is hosted by Microsoft: no agent of yours can join it");
+    }
+    ProfileStatus {
+        namespace: registered.key.object.namespace.to_string(),
+        name: registered.key.object.name.to_string(),
+        matches: matches(&registered.trigger.profile),
+        number: number.map(|number| number.value()),
+        sum: number.map(|number| number.to_string()),
+        notices,
+    }
+}
+
+fn matches(profile: &Profile) -> String {
+    match &profile.matching {
+        Matching::Any => "any job".to_owned(),
+        Matching::Capabilities(offer) => {
+            let requires = match offer.requires() {
+                [] => String::new(),
+                names => format!(", if it asks for {}", names.join(" and ")),
+            };
+            format!(
+                "a job whose demands are met by {}{requires}",
+                offer.capabilities()
+            )
+        }
+        Matching::Demands(rule) => {
+            format!(
+                "a job by KEDA's comparison with {:?}",
+                rule.demands().join(",")
+            )
+        }
+        Matching::Parent(parent) => {
+            format!("a job that Azure DevOps matched to agent {parent:?}")
+        }
+    }
+}
+
+fn jobs(decided: &Decided) -> Vec<JobStatus> {
+    let contenders = decided.contenders();
+    let jobs = decided.queue.jobs().iter().enumerate().take(JOBS_SHOWN);
+    jobs.map(|(position, job)| {
+        let verdict = decided.decision.verdict(job, position, &contenders);
+        job_status(job, &verdict, decided)
+    })
+    .collect()
+}
+
+fn job_status(job: &JobRequest, verdict: &Verdict, decided: &Decided) -> JobStatus {
+    let name = |index: usize| decided.profiles[index].key.object.to_string();
+    let claimed = verdict.claim.contender().into_iter();
+    let counted_by = claimed.chain(verdict.counted_apart_by.iter().copied());
+    JobStatus {
+        id: job.id.0,
+        state: job.state.name(),
+        queued_at: job.queued_at.map(|at| at.to_string()),
+        demands: job.demands.texts().map(ToOwned::to_owned).collect(),
+        agent: job.agent.as_deref().map(ToOwned::to_owned),
+        pipeline: job.pipeline.as_deref().map(ToOwned::to_owned),
+        run: job.run.as_deref().map(ToOwned::to_owned),
+        counted_by: counted_by.map(name).collect(),
+        why: why(job, verdict, name),
+    }
+}
+
+fn why(job: &JobRequest, verdict: &Verdict, name: impl Fn(usize) -> String) -> Vec<String> {
+    let mut why = Vec::new();
+    match verdict.claim {
+        Claim::Owned(index) => {
+            let agent = job.agent.as_deref().unwrap_or_default();
+            why.push(format!(
+                "{} has it: agent {agent} bears its name",
+                name(index)
+            ));
+        }
+        Claim::Placed(index) if verdict.others.is_empty() => {
+            why.push(format!(
+                "{} has it: no other profile could take it",
+                name(index)
+            ));
+        }
+        Claim::Placed(index) => {
+            let others: Vec<_> = verdict
+                .others
+                .iter()
+                .take(REASONS_SHOWN)
+                .map(|i| name(*i))
+                .collect();
+            why.push(format!(
+                "{} has it: by limits, specificity, priority and name it comes before {}",
+                name(index),
+                others.join(", ")
+            ));
+        }
+        Claim::Unclaimed if verdict.counted_apart_by.is_empty() => {
+            why.push("no profile takes it, so no agent is started for it".to_owned());
+        }
+        Claim::Unclaimed => {}
+    }
+    for index in &verdict.counted_apart_by {
+        why.push(format!("{} counts it by KEDA's own rule", name(*index)));
+    }
+    for (index, refusal) in verdict.refusals.iter().take(REASONS_SHOWN) {
+        why.push(format!("{} does not take it: {refusal}", name(*index)));
+    }
+    if let more @ 1.. = verdict.refusals.len().saturating_sub(REASONS_SHOWN) {
+        why.push(format!("and {more} more profiles do not take it"));
+    }
+    for text in job.demands.unreadable() {
+        why.push(format!(
+            "{text:?} is no demand by Azure's grammar and was passed over"
+        ));
+    }
+    why
+}
