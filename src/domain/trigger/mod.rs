@@ -5,6 +5,8 @@
 //! be a secret is in none of them.
 
 mod parse;
+#[cfg(test)]
+mod tests;
 
 pub mod keys;
 

@@ -1,0 +1,174 @@
+//! Triggers as people write them, well and badly.
+
+use proptest::prelude::*;
+
+use super::{Trigger, TriggerError, keys};
+use crate::domain::{
+    legacy::{Compare, DemandsRule},
+    pool::PoolRef,
+    profile::{Counting, Matching},
+};
+
+fn parse(metadata: &[(&str, &str)]) -> Result<Trigger, TriggerError> {
+    Trigger::parse(metadata.iter().copied())
+}
+
+#[test]
+fn a_trigger_of_kedas_own_is_read() {
+    let trigger = parse(&[
+        ("scalerAddress", "azp-scaler.keda:9090"),
+        ("organizationURLFromEnv", "https://dev.azure.com/contoso/"),
+        ("personalAccessTokenFromEnv", "s3cret"),
+        ("poolName", "k8s linux"),
+        ("poolID", "27"),
+        ("demands", "java,docker"),
+        ("requireAllDemands", "True"),
+        ("targetPipelinesQueueLength", "2"),
+        ("activationTargetPipelinesQueueLength", "5"),
+        ("fetchUnfinishedJobsOnly", "true"),
+    ])
+    .unwrap();
+    assert_eq!(trigger.organization.as_ref().unwrap().name(), "contoso");
+    assert_eq!(trigger.pool, PoolRef::Name("k8s linux".into()));
+    assert_eq!((trigger.jobs_per_agent, trigger.activation), (2, 5));
+    let rule = DemandsRule::new("java,docker", Compare::Same, false);
+    assert_eq!(trigger.profile.matching, Matching::Demands(rule));
+    assert_eq!(trigger.profile.counting, Counting::Unfinished);
+    assert_eq!(trigger.notices.len(), 1);
+    assert!(!format!("{trigger:?}").contains("s3cret"));
+}
+
+#[test]
+fn how_jobs_are_counted() {
+    let check = |metadata: &[(&str, &str)], expected: Counting| {
+        let metadata = [&[("poolID", "27")], metadata].concat();
+        assert_eq!(
+            parse(&metadata).unwrap().profile.counting,
+            expected,
+            "{metadata:?}"
+        );
+    };
+    check(&[], Counting::Unfinished);
+    check(&[("scaleOnInFlight", "false")], Counting::NotReceived);
+    check(&[("mode", "job")], Counting::Unfinished);
+    check(
+        &[("mode", "job"), ("strategy", "eager")],
+        Counting::Unfinished,
+    );
+    check(
+        &[("mode", "job"), ("strategy", "accurate")],
+        Counting::Unclaimed,
+    );
+}
+
+fn check_problems(metadata: &[(&str, &str)], expected: &[&str]) {
+    let error = parse(metadata).unwrap_err();
+    let message = error.to_string();
+    assert_eq!(error.problems().len(), expected.len(), "{message}");
+    for part in expected {
+        assert!(message.contains(part), "{part:?} is not in {message:?}");
+    }
+    assert!(!message.contains("s3cret"), "{message}");
+}
+
+#[test]
+fn all_problems_are_told_together() {
+    let pool = ("poolName", "linux");
+    check_problems(&[], &["poolName: is missing"]);
+    check_problems(
+        &[
+            ("poolname", "linux"),
+            ("organizationURL", "ftp://x"),
+            ("mode", "pods"),
+        ],
+        &[
+            "poolname: is no known key; did you mean poolName?",
+            "poolName: is missing",
+            "organizationURL: has the scheme",
+            "mode: \"pods\" is none of deployment, job",
+        ],
+    );
+    check_problems(
+        &[pool, ("apiToken", "s3cret")],
+        &["apiToken: is no known key"],
+    );
+    check_problems(
+        &[
+            pool,
+            ("targetPipelinesQueueLength", "0"),
+            ("priority", "high"),
+        ],
+        &[
+            "\"0\" is no target",
+            "priority: \"high\" is not a whole number",
+        ],
+    );
+    check_problems(
+        &[pool, ("capabilities", "a b, =1"), ("requires", "gpu")],
+        &[
+            "white space",
+            "lacks a name",
+            "\"gpu\" is not among the capabilities",
+        ],
+    );
+    check_problems(
+        &[
+            pool,
+            ("capabilities", "a"),
+            ("demands", "a"),
+            ("parent", "b"),
+        ],
+        &["cannot go with demands and parent"],
+    );
+    check_problems(&[pool, ("requires", "gpu")], &["needs capabilities"]);
+    check_problems(
+        &[
+            pool,
+            ("jobsToFetch", "9"),
+            ("parent", "p"),
+            ("fetchUnfinishedJobsOnly", "true"),
+        ],
+        &[
+            "cannot go with parent",
+            "cannot go with fetchUnfinishedJobsOnly",
+        ],
+    );
+    check_problems(
+        &[
+            pool,
+            ("mode", "job"),
+            ("strategy", "accurate"),
+            ("warmAgents", "2"),
+        ],
+        &["warmAgents: cannot be kept with the strategy accurate"],
+    );
+    check_problems(
+        &[
+            pool,
+            ("mode", "deployment"),
+            ("strategy", "eager"),
+            ("scaleOnInFlight", "maybe"),
+        ],
+        &["strategy: belongs to mode: job", "\"maybe\" is neither"],
+    );
+    check_problems(&[("poolID", "-1")], &["poolID: \"-1\" is not"]);
+}
+
+#[test]
+fn a_message_stays_short_whatever_comes_in() {
+    let long = "x".repeat(100_000);
+    let many: Vec<String> = (0..1_000).map(|n| format!("{n}-{long}")).collect();
+    let metadata = many.iter().map(|key| (key.as_str(), long.as_str()));
+    let message = Trigger::parse(metadata).unwrap_err().to_string();
+    assert!(message.len() < 4_000, "{}", message.len());
+}
+
+proptest! {
+    #[test]
+    fn any_metadata_is_read_or_refused_without_a_panic(
+        values in prop::collection::vec((0..keys::KEYS.len(), ".{0,20}"), 0..8),
+    ) {
+        let metadata = values.iter().map(|(key, value)| (keys::KEYS[*key].name, value.as_str()));
+        let _ = Trigger::parse(metadata);
+    }
+}
