@@ -1,3 +1,7 @@
 //! The program `azp-scaler`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    azp_scaler::cli::main()
+}

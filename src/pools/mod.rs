@@ -50,8 +50,10 @@ pub struct PoolSettings {
     pub forget_after: Duration,
     /// How many pools there may be at most.
     pub max_pools: u64,
-    /// How long one reading may take at most.
+    /// How long one reading may take at most, once it has begun.
     pub longest_reading: Duration,
+    /// How many readings are under way at once; the others wait for a place.
+    pub readings_at_once: usize,
 }
 
 /// There are as many pools as there may be.
@@ -130,6 +132,19 @@ impl Pools {
         self.watched.iter().map(|(_, watched)| watched).collect()
     }
 
+    /// The name of a pool whose watcher should have come round long ago.
+    ///
+    /// A service that fails slowly makes readings queue up for a place, which
+    /// is no watcher's fault: the patience grows with the number of pools.
+    #[must_use]
+    pub fn stuck(&self) -> Option<String> {
+        let pools = self.all();
+        let turns = pools.len() / self.settings.readings_at_once.max(1) + 2;
+        let patience = self.settings.longest_reading.saturating_mul(u32::try_from(turns).unwrap_or(u32::MAX));
+        let stuck = pools.iter().find(|pool| pool.is_late_by(patience))?;
+        Some(stuck.pool().name.to_string())
+    }
+
     /// Every pool that is named but not found yet, with the reason.
     #[must_use]
     pub fn not_found(&self) -> Vec<(OrganizationUrl, PoolRef, Option<Failure>)> {
@@ -153,7 +168,6 @@ impl Pools {
             let (cache, task) = (self.watched.clone(), Arc::clone(&watched));
             let around = Surroundings {
                 intervals: self.settings.intervals,
-                longest_reading: self.settings.longest_reading,
                 metrics: Arc::clone(&self.metrics),
             };
             tokio::spawn(async move {

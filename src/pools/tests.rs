@@ -25,6 +25,7 @@ fn bench(says: Says, forget_after: Duration, intervals: Intervals) -> Bench {
         forget_after,
         max_pools: 3,
         longest_reading: Duration::from_secs(30),
+        readings_at_once: 8,
     };
     Bench {
         source: Arc::new(Source::new(organization(), Arc::clone(&script) as _)),

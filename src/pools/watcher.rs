@@ -15,7 +15,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    pace::{Intervals, LONGEST_BACK_OFF, Pace},
+    pace::{Intervals, Pace},
     source::Source,
     view::View,
 };
@@ -44,7 +44,8 @@ pub struct WatchedPool {
 /// What the loop is doing, for liveness.
 #[derive(Clone, Copy, Debug)]
 struct Turn {
-    /// When it should have come round again at the latest.
+    /// When the step that it is at should be over; a reading is given the
+    /// patience of whoever asks.
     due: Instant,
 }
 
@@ -52,8 +53,6 @@ struct Turn {
 #[derive(Clone)]
 pub(super) struct Surroundings {
     pub(super) intervals: Intervals,
-    /// How long one reading may take at most, waiting for a place included.
-    pub(super) longest_reading: Duration,
     pub(super) metrics: Arc<Metrics>,
 }
 
@@ -68,7 +67,7 @@ impl WatchedPool {
             nudged: Notify::new(),
             stale: Notify::new(),
             turn: Mutex::new(Turn {
-                due: Instant::now() + LONGEST_BACK_OFF,
+                due: Instant::now(),
             }),
             ended: CancellationToken::new(),
         }
@@ -129,24 +128,23 @@ impl WatchedPool {
         self.ended.cancelled().await;
     }
 
-    /// Should the loop have come round long ago?
-    #[must_use]
-    pub fn is_stuck(&self) -> bool {
+    /// Should the loop have come round this long ago?
+    pub(super) fn is_late_by(&self, patience: Duration) -> bool {
         let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        !self.has_ended() && turn.due.elapsed() > Duration::from_secs(60)
+        !self.has_ended() && turn.due.elapsed() > patience
     }
 
     /// Reads the queue until nobody is interested any more.
     pub(super) async fn run(&self, around: &Surroundings, interested: impl Fn() -> bool) {
         let mut pace = Pace::new(around.intervals);
         while interested() {
-            // Whatever the pause, the loop is only late once it is over.
+            self.expect_turn_within(super::source_pause_cap());
             self.source.wait(around.intervals.busy).await;
             let started = Instant::now();
-            self.expect_turn_within(around.longest_reading);
+            self.expect_turn_within(Duration::ZERO);
             let failed = self.read(&mut pace, &around.metrics).await;
             let wait = pace.wait(fastrand::f64());
-            self.expect_turn_within(wait.max(LONGEST_BACK_OFF) + super::source_pause_cap());
+            self.expect_turn_within(wait);
             self.rest(started, wait, failed).await;
         }
         self.ended.cancel();

@@ -92,6 +92,12 @@ impl Scaler {
     }
 }
 
+impl std::fmt::Debug for Scaler {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Scaler").field("settings", &self.inner.settings).finish_non_exhaustive()
+    }
+}
+
 impl Answers for Scaler {
     fn spec(&self, call: &Call<'_>) -> Result<MetricSpec, Unanswered> {
         let registered = self.inner.note(call, None)?;
@@ -135,9 +141,8 @@ impl Answers for Scaler {
     }
 
     fn is_stuck(&self) -> Option<String> {
-        let pools = self.inner.pools.all();
-        let stuck = pools.iter().find(|pool| pool.is_stuck())?;
-        Some(format!("the watcher of pool {}", stuck.pool().name))
+        let pool = self.inner.pools.stuck()?;
+        Some(format!("the watcher of pool {pool}"))
     }
 }
 

@@ -35,6 +35,7 @@ fn bench(says: Says, learn: Duration) -> Bench {
         forget_after: 60 * MINUTE,
         max_pools: 10,
         longest_reading: MINUTE / 2,
+        readings_at_once: 8,
     };
     let pools = Pools::new(settings, Arc::new(Metrics::default()));
     let settings = ScalerSettings {

@@ -5,10 +5,6 @@
 //! to special. A second queue is the worst that can come: every job with
 //! demands of its own, and limits that bind.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
-
-mod report;
-
 use std::{hint::black_box, sync::Arc};
 
 use azp_scaler::domain::{
@@ -20,7 +16,8 @@ use azp_scaler::domain::{
     pool::Queue,
     profile::{Counting, Matching, Offer, Profile, ScalingObject},
 };
-use report::{median_time, ms, row};
+
+use crate::report::{Row, median_time, ms};
 
 const TOOLS: usize = 40;
 
@@ -118,7 +115,8 @@ fn queue(jobs: usize, kinds: usize) -> Queue {
     Queue::new((0..jobs).map(job).collect())
 }
 
-fn main() {
+/// The rows of this bench.
+pub fn run() -> Vec<Row> {
     let profiles = profiles(100);
     let unlimited = contenders(&profiles, None);
     let time = |jobs: usize, kinds: usize, contenders: &[Contender<'_>]| {
@@ -131,25 +129,11 @@ fn main() {
     let hundred = time(100_000, 200, &unlimited);
     let growth = hundred.as_secs_f64() / ten.as_secs_f64();
     let worst = time(10_000, 10_000, &contenders(&profiles, Some(90)));
-    let reached = [
-        row(
-            "claim 10,000 jobs over 100 profiles",
-            &ms(ten),
-            "at most 5 ms",
-            ten.as_millis() < 5,
-        ),
-        row(
-            "claim 100,000 jobs: times as long as 10,000",
-            &format!("{growth:.1} ({})", ms(hundred)),
-            "linear: at most 12",
-            growth <= 12.0,
-        ),
-        row(
-            "claim 10,000 jobs, all different, limits that bind",
-            &ms(worst),
-            "told, no goal",
-            true,
-        ),
-    ];
-    report::finish(&reached);
+    vec![
+        Row::new("claim 10,000 jobs over 100 profiles", ms(ten))
+            .goal("at most 5 ms", ten.as_millis() < 5),
+        Row::new("claim 100,000 jobs, times as long", format!("{growth:.1} ({})", ms(hundred)))
+            .goal("linear: at most 12", growth <= 12.0),
+        Row::new("claim 10,000 jobs that all differ, limits that bind", ms(worst)),
+    ]
 }

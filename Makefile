@@ -1,0 +1,41 @@
+# Every target has its line of help: `make` prints them.
+
+CARGO ?= cargo
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## print this
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+.PHONY: demo
+demo: ## watch a working day of jobs pass in two minutes
+	@$(CARGO) run --release --locked --quiet --bin azp-scaler -- demo $(ARGS)
+
+.PHONY: check
+check: ## what needs Rust alone: format, lints, tests of the crate
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) test --locked $(CRATE_TESTS)
+
+# The tests of the crate are all but those of a real cluster.
+CRATE_TESTS = --lib --bins $(patsubst tests/%.rs,--test %,$(filter-out tests/real_%,$(wildcard tests/*.rs)))
+
+.PHONY: test
+test: check tools ## everything, on the real KEDA and Kubernetes too
+	$(CARGO) test --locked --test 'real_*' -- --nocapture
+
+.PHONY: bench
+bench: tools ## print the figures of the README, each beside its goal
+	$(CARGO) bench --locked
+
+.PHONY: tools
+tools: ## build the real Kubernetes, etcd, KEDA and helm into a cache
+	tools/build
+
+.PHONY: cluster
+cluster: tools ## start a control plane with KEDA and say how to use it
+	$(CARGO) run --locked --quiet --package azp-harness --bin azp-cluster -- up $(ARGS)
+
+.PHONY: cluster-down
+cluster-down: ## stop it and leave nothing behind
+	$(CARGO) run --locked --quiet --package azp-harness --bin azp-cluster -- down $(ARGS)

@@ -1,0 +1,160 @@
+//! The wiring of `azp-scaler serve`: from a configuration to running servers.
+//!
+//! May import: everything below; the only place that names concrete adapters.
+//! Invariant: an [`App`] is built, with its ports bound and nothing running, or
+//! it is not there; once it runs, a part that ends before its time ends all.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+
+use crate::{
+    azure::{Client, ClientSettings, Credential, PersonalAccessToken},
+    config::ServeConfig,
+    grpc, http,
+    pools::{Intervals, PoolSettings, Pools, Source},
+    scaler::{Scaler, ScalerSettings},
+    shutdown::{Grace, Shutdown},
+    telemetry::metrics::Metrics,
+};
+
+/// A scaler whose ports are bound and which does not run yet.
+#[derive(Debug)]
+pub struct App {
+    grpc: TcpListener,
+    http: TcpListener,
+    scaler: Arc<Scaler>,
+    metrics: Arc<Metrics>,
+    config: ServeConfig,
+}
+
+/// Where an [`App`] listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Addresses {
+    /// For KEDA.
+    pub grpc: SocketAddr,
+    /// For Prometheus, probes, people and service hooks.
+    pub http: SocketAddr,
+}
+
+// === impl App ===
+
+impl App {
+    /// Binds the ports and puts the parts together. Sends nothing yet.
+    ///
+    /// # Errors
+    /// Where a port is taken or the HTTP client cannot be made.
+    pub async fn build(config: ServeConfig) -> anyhow::Result<Self> {
+        let grpc = bind(config.grpc_listen, "--grpc-listen").await?;
+        let http = bind(config.http_listen, "--http-listen").await?;
+        let metrics = Arc::new(Metrics::new());
+        let client = client(&config)?;
+        let concurrency = client.concurrency;
+        let client = Client::new(client)?;
+        let source = Arc::new(Source::new(config.url.clone(), Arc::new(client)));
+        let pools = Pools::new(pool_settings(&config, concurrency), Arc::clone(&metrics));
+        let scaler = Scaler::new(scaler_settings(&config), source, pools);
+        Ok(Self { grpc, http, scaler: Arc::new(scaler), metrics, config })
+    }
+
+    /// Where it listens; with port 0 in the configuration, what it became.
+    ///
+    /// # Errors
+    /// Where the operating system does not say.
+    pub fn addresses(&self) -> anyhow::Result<Addresses> {
+        Ok(Addresses {
+            grpc: self.grpc.local_addr()?,
+            http: self.http.local_addr()?,
+        })
+    }
+
+    /// Runs until `shutdown` has been taken to its end, or a part has ended.
+    ///
+    /// # Errors
+    /// What ended before its time, and why.
+    pub async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
+        let ready = http::Latch::default();
+        let site = http::Site {
+            answers: Arc::clone(&self.scaler),
+            metrics: Arc::clone(&self.metrics),
+            ready: ready.clone(),
+            hook_secret: self.config.hook_secret.clone(),
+            shutdown: shutdown.clone(),
+        };
+        let grpc = grpc::serve(self.grpc, self.scaler, self.metrics, shutdown.clone());
+        let http = http::serve(self.http, site);
+        // Both ports are bound, so a caller who comes now is answered.
+        ready.open();
+        let (grpc, http) = (ended("gRPC", grpc, &shutdown), ended("HTTP", http, &shutdown));
+        tokio::try_join!(grpc, http)?;
+        Ok(())
+    }
+
+    /// As [`App::run`], taking its shutdown from SIGTERM and SIGINT.
+    ///
+    /// # Errors
+    /// As [`App::run`].
+    pub async fn run_until_signal(self) -> anyhow::Result<()> {
+        let shutdown = Shutdown::new();
+        let grace = Grace {
+            delay: self.config.drain_delay,
+            deadline: self.config.drain_deadline,
+        };
+        let signals = shutdown.clone();
+        tokio::select! {
+            result = self.run(shutdown) => result,
+            // Once the steps are taken, the servers have ended or been cut.
+            result = signals.run_on_signal(grace) => Ok(result?),
+        }
+    }
+}
+
+/// A server's end is an error unless the shutdown has asked for it.
+async fn ended<E: std::error::Error + Send + Sync + 'static>(
+    what: &'static str,
+    server: impl Future<Output = Result<(), E>>,
+    shutdown: &Shutdown,
+) -> anyhow::Result<()> {
+    server.await?;
+    anyhow::ensure!(shutdown.is_draining(), "the {what} server ended by itself");
+    Ok(())
+}
+
+async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address}; choose another address by {flag}"))
+}
+
+fn client(config: &ServeConfig) -> anyhow::Result<ClientSettings> {
+    let credential = Credential::PersonalAccessToken(PersonalAccessToken::parse(&config.token)?);
+    Ok(ClientSettings {
+        request_timeout: config.request_timeout,
+        body_cap: config.body_cap,
+        ..ClientSettings::new(config.url.clone(), credential)
+    })
+}
+
+const fn pool_settings(config: &ServeConfig, readings_at_once: usize) -> PoolSettings {
+    PoolSettings {
+        intervals: Intervals {
+            busy: config.poll_interval,
+            idle: config.idle_interval,
+        },
+        forget_after: config.forget_after,
+        max_pools: config.max_pools,
+        longest_reading: config.request_timeout,
+        readings_at_once,
+    }
+}
+
+const fn scaler_settings(config: &ServeConfig) -> ScalerSettings {
+    ScalerSettings {
+        max_stale: config.max_stale,
+        fresh: config.poll_interval,
+        learn: config.learn,
+        forget_after: config.forget_after,
+        max_scaling_objects: config.max_scaling_objects,
+    }
+}

@@ -1,0 +1,87 @@
+//! The command line of `azp-scaler`.
+//!
+//! May import: everything below. Invariant: what a user did wrong is told with
+//! its remedy and ends with the exit code that sysexits has for it.
+
+mod demo;
+mod emulator;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::config::{ConfigError, DemoArgs, EmulatorArgs, ServeArgs};
+
+/// sysexits: the command line is wrong.
+const USAGE: u8 = 64;
+/// sysexits: the configuration is wrong.
+const CONFIG: u8 = 78;
+
+/// The right number of self-hosted Azure Pipelines agents, for KEDA.
+#[derive(Debug, Parser)]
+#[command(name = "azp-scaler", version, max_term_width = 100, after_help = "\
+See it work, without an account or a cluster:
+  azp-scaler demo")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Answer KEDA: how many agents each scaling object needs, and why.
+    Serve(Box<ServeArgs>),
+    /// An Azure DevOps organization in memory, to try a set-up against.
+    Emulator(EmulatorArgs),
+    /// A working day of jobs in two minutes, with the scaler's reasons.
+    Demo(DemoArgs),
+}
+
+/// Runs the program with the arguments of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    // First of all, so that no library chooses one by itself.
+    crate::azure::install_crypto_provider();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // The text goes to standard output for --help, else to standard
+            // error; there is nobody to tell when that fails.
+            let _ = error.print();
+            return if error.use_stderr() { USAGE.into() } else { ExitCode::SUCCESS };
+        }
+    };
+    match run(cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<ConfigError>() => {
+            eprintln!("azp-scaler: {error}");
+            CONFIG.into()
+        }
+        Err(error) => {
+            eprintln!("azp-scaler: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    match command {
+        Command::Serve(args) => runtime.block_on(serve::serve(args.resolve()?)),
+        Command::Emulator(args) => runtime.block_on(emulator::emulator(args.resolve()?)),
+        Command::Demo(args) => runtime.block_on(demo::demo(args.resolve())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_holds_together() {
+        Cli::command().debug_assert();
+    }
+}
