@@ -7,8 +7,13 @@
 //! wiring), [`cli`]. [`emulator`] stands aside: an Azure DevOps organization in
 //! memory that shares nothing with the client but the domain.
 
+pub mod config;
+pub mod connection;
 pub mod domain;
+pub mod grpc;
+pub mod http;
 pub mod pools;
 pub mod ports;
 pub mod scaler;
+pub mod shutdown;
 pub mod telemetry;

@@ -16,6 +16,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("telemetry", 1),
     ("ports", 1),
     ("shutdown", 1),
+    ("connection", 1),
     ("azure", 2),
     ("kubernetes", 2),
     ("pools", 3),

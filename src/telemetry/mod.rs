@@ -1,26 +1,11 @@
-//! stub
-pub mod metrics {
-    //! stub
-    use std::time::Duration;
-    /// stub
-    #[derive(Debug, Default)]
-    pub struct Metrics;
-    /// stub
-    #[derive(Clone, Copy, Debug)]
-    pub enum AzureRoute {
-        /// a
-        Pool,
-        /// b
-        UnfinishedJobs,
-    }
-    impl Metrics {
-        /// stub
-        pub fn azure_request(
-            &self,
-            _r: AzureRoute,
-            _e: Option<&crate::ports::ReadError>,
-            _d: Duration,
-        ) {
-        }
-    }
-}
+//! Telemetry: what the process tells about itself, in metrics and logs.
+//!
+//! May import: domain, ports (for the kinds of its errors). Invariant: nothing
+//! here is global but the log subscriber, so that tests can run side by side,
+//! and no secret has a way in.
+
+pub mod descriptions;
+pub mod labels;
+pub mod logs;
+pub mod metrics;
+pub mod scrape;

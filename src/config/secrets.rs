@@ -1,0 +1,91 @@
+//! Secrets: from a variable or a file, never from a flag.
+//!
+//! May import: its siblings. Invariant: a secret is whole and can stand in an
+//! HTTP header, and no message holds any of it.
+
+use std::{
+    fs::File,
+    io::{self, Read as _},
+    path::Path,
+};
+
+use secrecy::SecretString;
+
+use super::{ConfigError, Environment};
+
+/// Far above any token; a file that is larger is another file.
+const LARGEST: u64 = 64 * 1024;
+
+/// Where a secret may come from.
+pub(super) struct Places<'a> {
+    /// The variable that holds it.
+    pub(super) variable: &'static str,
+    /// The flag (or the variable beside it) that names a file.
+    pub(super) file_flag: &'static str,
+    /// That file.
+    pub(super) file: Option<&'a Path>,
+}
+
+/// Why there is no secret.
+#[derive(Debug, thiserror::Error)]
+enum SecretError {
+    #[error("cannot read {path}: {cause}; check that the file is there and may be read")]
+    Unreadable { path: String, cause: io::Error },
+    #[error("is larger than {LARGEST} bytes; is it the right file?")]
+    TooLarge,
+    #[error("is not text; is it the right file?")]
+    NotText,
+    #[error("is empty; put the secret there")]
+    Empty,
+    #[error("holds a space, a line break or another character that no token has; copy it again")]
+    Characters,
+}
+
+impl Places<'_> {
+    /// The secret, if there is one; problems are noted.
+    pub(super) fn read(
+        &self,
+        environment: &impl Environment,
+        problems: &mut ConfigError,
+    ) -> Option<SecretString> {
+        match (environment.variable(self.variable), self.file) {
+            (None, None) => None,
+            (Some(_), Some(_)) => {
+                let both = format!("{} and {}", self.variable, self.file_flag);
+                problems.add(&both, "both are set; set one of them");
+                None
+            }
+            (Some(value), None) => problems.take(self.variable, checked(&value)),
+            (None, Some(path)) => {
+                let text = from_file(path).and_then(|text| checked(&text));
+                problems.take(self.file_flag, text)
+            }
+        }
+    }
+}
+
+fn from_file(path: &Path) -> Result<String, SecretError> {
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes))
+        .map_err(|cause| SecretError::Unreadable {
+            path: path.display().to_string(),
+            cause,
+        })?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(SecretError::TooLarge);
+    }
+    String::from_utf8(bytes).map_err(|_| SecretError::NotText)
+}
+
+fn checked(text: &str) -> Result<SecretString, SecretError> {
+    // A file most often ends with a line break, and so does a pasted value.
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(SecretError::Empty);
+    }
+    if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(SecretError::Characters);
+    }
+    Ok(SecretString::from(text))
+}

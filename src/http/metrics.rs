@@ -1,0 +1,49 @@
+//! `/metrics`: a scrape, with what the scaler knows by name.
+//!
+//! May import: scaler's numbers, telemetry. Invariant: telemetry does not know
+//! the scaler; this is where the two meet.
+
+use std::sync::Arc;
+
+use axum::{extract::State, http::header::CONTENT_TYPE, response::IntoResponse};
+
+use super::Shared;
+use crate::{
+    scaler::{answers::Answers, status::Gauges},
+    telemetry::{metrics::Metrics, scrape::PoolLabels},
+};
+
+/// The text format of Prometheus, which every scraper reads.
+const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+pub(super) async fn metrics<A: Answers>(State(shared): State<Arc<Shared<A>>>) -> impl IntoResponse {
+    let site = &shared.site;
+    let text = scrape(&site.metrics, &site.answers.gauges());
+    ([(CONTENT_TYPE, TEXT_FORMAT)], text)
+}
+
+fn scrape(metrics: &Metrics, gauges: &Gauges) -> String {
+    let scrape = metrics.scrape();
+    for pool in &gauges.pools {
+        let at = PoolLabels {
+            organization: &pool.organization,
+            pool: &pool.pool,
+        };
+        scrape.pool_failures_in_a_row(at, pool.failures_in_a_row);
+        // Nothing is known of the jobs before the first reading: not even 0.
+        if let Some(seconds) = pool.age_seconds {
+            scrape.pool_snapshot_age(at, seconds);
+            scrape.pool_jobs_unclaimed(at, pool.unclaimed);
+            for (state, jobs) in pool.jobs {
+                scrape.pool_jobs(at, state, jobs);
+            }
+        }
+    }
+    for profile in &gauges.profiles {
+        if let Some(number) = profile.number {
+            let (namespace, name) = (&profile.namespace, &profile.name);
+            scrape.scaling_object_number(namespace, name, &profile.pool, number);
+        }
+    }
+    scrape.text()
+}

@@ -1,0 +1,87 @@
+//! The metrics by name: the only source of names, labels and help texts.
+//!
+//! May import: nothing of ours. Invariant: a metric that is not in [`METRICS`]
+//! does not exist; `docs/metrics.md` shows the same table, and a test compares
+//! both with what a scrape prints.
+
+/// How a metric behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// It only grows.
+    Counter,
+    /// It goes up and down.
+    Gauge,
+    /// Observations by bucket.
+    Histogram,
+}
+
+/// One metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Description {
+    /// Its name.
+    pub name: &'static str,
+    /// How it behaves.
+    pub kind: Kind,
+    /// Its labels.
+    pub labels: &'static [&'static str],
+    /// What it tells.
+    pub help: &'static str,
+}
+
+macro_rules! describe {
+    ($($constant:ident: $kind:ident $name:literal $labels:expr, $help:literal;)*) => {
+        $(
+            #[doc = $help]
+            pub const $constant: Description = Description {
+                name: $name,
+                kind: Kind::$kind,
+                labels: &$labels,
+                help: $help,
+            };
+        )*
+
+        /// Every metric.
+        pub const METRICS: &[Description] = &[$($constant),*];
+    };
+}
+
+describe! {
+    BUILD_INFO: Gauge "azp_build_info" ["version"],
+        "Always 1; the label tells the version that runs.";
+    GRPC_REQUESTS: Counter "azp_grpc_requests_total" ["rpc", "code"],
+        "Calls answered, by RPC and gRPC code; a stream counts once, when it opens.";
+    GRPC_SECONDS: Histogram "azp_grpc_request_seconds" ["rpc"],
+        "Time until a call was answered or given up; for a stream, until it was open.";
+    GRPC_STREAMS: Gauge "azp_grpc_streams" ["rpc"],
+        "Streams open now.";
+    AZURE_REQUESTS: Counter "azp_azure_requests_total" ["route", "outcome"],
+        "Requests to Azure DevOps, by route and by how they ended.";
+    AZURE_SECONDS: Histogram "azp_azure_request_seconds" ["route"],
+        "Time that requests to Azure DevOps took, the body included.";
+    HOOKS: Counter "azp_hooks_total" ["outcome"],
+        "Service hook deliveries, by how they were answered.";
+    POOL_JOBS: Gauge "azp_pool_jobs" ["organization", "pool", "state"],
+        "Unfinished jobs of a pool at its last reading, by state.";
+    POOL_JOBS_UNCLAIMED: Gauge "azp_pool_jobs_unclaimed" ["organization", "pool"],
+        "Jobs of a pool that no scaling object takes.";
+    POOL_SNAPSHOT_AGE: Gauge "azp_pool_snapshot_age_seconds" ["organization", "pool"],
+        "Time since a pool's queue was last read; absent until it has been.";
+    POOL_FAILURES: Gauge "azp_pool_failures_in_a_row" ["organization", "pool"],
+        "Readings of a pool that failed since the last good one.";
+    SCALING_OBJECT_NUMBER: Gauge "azp_scaling_object_number" ["namespace", "scaling_object", "pool"],
+        "The number that KEDA is told; the largest where several triggers ask for one pool.";
+}
+
+// === impl Kind ===
+
+impl Kind {
+    /// As Prometheus calls it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Label values: closed lists, so that the number of time series is known.
+//!
+//! May import: nothing of ours. Invariant: `ALL` holds every value at the index
+//! that `as usize` gives.
+
+macro_rules! label {
+    ($(#[$doc:meta])* $name:ident { $($(#[$value_doc:meta])* $value:ident = $text:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $name { $($(#[$value_doc])* $value,)* }
+
+        impl $name {
+            /// Every value.
+            pub const ALL: &'static [Self] = &[$(Self::$value),*];
+
+            /// The label's value.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$value => $text,)* }
+            }
+        }
+    };
+}
+
+label! {
+    /// The calls of KEDA's protocol.
+    Rpc {
+        /// Any agents at all?
+        IsActive = "IsActive",
+        /// The same, pushed.
+        StreamIsActive = "StreamIsActive",
+        /// The metric's name and target.
+        GetMetricSpec = "GetMetricSpec",
+        /// How many agents?
+        GetMetrics = "GetMetrics",
+        /// Name and target, pushed.
+        StreamMetricSpec = "StreamMetricSpec",
+    }
+}
+
+label! {
+    /// The gRPC codes that the scaler answers with.
+    GrpcCode {
+        /// Answered.
+        Ok = "OK",
+        /// The caller went away before the answer.
+        Cancelled = "CANCELLED",
+        /// The trigger cannot be used as it is.
+        InvalidArgument = "INVALID_ARGUMENT",
+        /// No credential for what the trigger asks for.
+        PermissionDenied = "PERMISSION_DENIED",
+        /// More pools or scaling objects than the scaler was made for.
+        ResourceExhausted = "RESOURCE_EXHAUSTED",
+        /// Nothing to tell at the moment.
+        Unavailable = "UNAVAILABLE",
+    }
+}
+
+label! {
+    /// What is asked of Azure DevOps.
+    AzureRoute {
+        /// A pool, by name or number.
+        Pool = "pool",
+        /// The unfinished job requests of a pool.
+        UnfinishedJobs = "unfinished-jobs",
+    }
+}
+
+label! {
+    /// How a delivery of a service hook was answered.
+    HookOutcome {
+        /// Pools were woken.
+        Accepted = "accepted",
+        /// No secret, or a wrong one.
+        Unauthorized = "unauthorized",
+        /// The body is larger than Azure DevOps sends.
+        TooLarge = "too-large",
+        /// The scaler is about to stop.
+        Draining = "draining",
+        /// Too many deliveries at once.
+        Busy = "busy",
+        /// The body did not come, or not in time.
+        Unfinished = "unfinished",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_value_stands_at_its_index() {
+        for (index, value) in Rpc::ALL.iter().enumerate() {
+            assert_eq!(*value as usize, index);
+        }
+        for (index, value) in GrpcCode::ALL.iter().enumerate() {
+            assert_eq!(*value as usize, index);
+        }
+        for (index, value) in AzureRoute::ALL.iter().enumerate() {
+            assert_eq!(*value as usize, index);
+        }
+        for (index, value) in HookOutcome::ALL.iter().enumerate() {
+            assert_eq!(*value as usize, index);
+        }
+    }
+}

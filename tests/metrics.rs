@@ -1,0 +1,178 @@
+//! The metrics: what a scrape prints, the table in the code and the page in the
+//! documentation are the same.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests fail so")]
+
+mod support;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use azp_scaler::{
+    http::{self, Latch, Site},
+    ports::ReadError,
+    scaler::status::{Gauges, PoolGauges, ProfileGauges},
+    shutdown::Shutdown,
+    telemetry::{
+        descriptions::METRICS,
+        metrics::{HookOutcome, Metrics},
+    },
+};
+use support::{
+    http::{Reply, get},
+    scripted::Scripted,
+};
+use tokio::net::TcpListener;
+
+/// A scrape over a real connection, with something to tell for every gauge.
+async fn scrape() -> Reply {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    let answers = Scripted::new(Ok(0));
+    *answers.gauges.lock().unwrap() = every_gauge();
+    let site = Site {
+        answers: Arc::new(answers),
+        metrics: Arc::new(Metrics::new()),
+        ready: Latch::default(),
+        hook_secret: None,
+        shutdown: Shutdown::new(),
+    };
+    tokio::spawn(http::serve(listener, site));
+    get(at, "/metrics").await
+}
+
+fn every_gauge() -> Gauges {
+    let pool = |name: &str, age_seconds| PoolGauges {
+        organization: "contoso".to_owned(),
+        pool: name.to_owned(),
+        jobs: [("queued", 3), ("assigned", 1), ("running", 2)],
+        unclaimed: 1,
+        age_seconds,
+        failures_in_a_row: 4,
+    };
+    let profile = |name: &str, number| ProfileGauges {
+        namespace: "ci".to_owned(),
+        name: name.to_owned(),
+        pool: "linux".to_owned(),
+        number,
+    };
+    Gauges {
+        pools: vec![pool("linux", Some(1.5)), pool("new", None)],
+        profiles: vec![profile("java", Some(5)), profile("go", None)],
+    }
+}
+
+#[tokio::test]
+async fn a_scrape_holds_what_the_scaler_knows_by_name() {
+    let reply = scrape().await;
+    let lines: Vec<_> = reply.body.lines().collect();
+    for line in [
+        r#"azp_pool_jobs{organization="contoso",pool="linux",state="assigned"} 1"#,
+        r#"azp_pool_jobs_unclaimed{organization="contoso",pool="linux"} 1"#,
+        r#"azp_pool_snapshot_age_seconds{organization="contoso",pool="linux"} 1.5"#,
+        r#"azp_pool_failures_in_a_row{organization="contoso",pool="new"} 4"#,
+        r#"azp_scaling_object_number{namespace="ci",pool="linux",scaling_object="java"} 5"#,
+    ] {
+        assert!(lines.contains(&line), "no {line} in\n{}", reply.body);
+    }
+    // What has not been read is unknown, not 0.
+    let unknown = |line: &&str| {
+        line.contains(r#"scaling_object="go""#)
+            || (line.contains(r#"pool="new""#) && !line.contains("failures"))
+    };
+    assert_eq!(lines.iter().copied().find(|line| unknown(&line)), None);
+    assert!(
+        reply.head.contains("text/plain; version=0.0.4"),
+        "{}",
+        reply.head
+    );
+}
+
+/// Name, kind and labels of everything in a scrape.
+fn printed(scrape: &str) -> BTreeMap<String, (String, Vec<String>, String)> {
+    let mut metrics = BTreeMap::new();
+    let mut helps = BTreeMap::new();
+    for line in scrape.lines() {
+        if let Some(help) = line.strip_prefix("# HELP ") {
+            let (name, help) = help.split_once(' ').unwrap();
+            helps.insert(name.to_owned(), help.to_owned());
+        } else if let Some(kind) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = kind.split_once(' ').unwrap();
+            let entry = (kind.to_owned(), Vec::new(), helps[name].clone());
+            metrics.insert(name.to_owned(), entry);
+        } else {
+            let (sample, labels) = line.split_once('{').unwrap();
+            let (labels, _) = labels.rsplit_once('}').unwrap();
+            let names = labels
+                .split(',')
+                .map(|label| label.split_once('=').unwrap().0);
+            let mut names: Vec<_> = names
+                .filter(|name| *name != "le")
+                .map(str::to_owned)
+                .collect();
+            names.sort();
+            let own = metrics
+                .iter_mut()
+                .rfind(|(name, _)| sample.starts_with(name.as_str()));
+            own.expect("a type before its samples").1.1 = names;
+        }
+    }
+    metrics
+}
+
+#[tokio::test]
+async fn the_table_of_metrics_is_what_a_scrape_prints() {
+    let printed = printed(&scrape().await.body);
+    let described: BTreeMap<_, _> = METRICS
+        .iter()
+        .map(|metric| {
+            let mut labels: Vec<_> = metric
+                .labels
+                .iter()
+                .map(|&label| label.to_owned())
+                .collect();
+            labels.sort();
+            let kind = metric.kind.as_str().to_owned();
+            (
+                metric.name.to_owned(),
+                (kind, labels, metric.help.to_owned()),
+            )
+        })
+        .collect();
+    assert_eq!(printed, described);
+}
+
+#[test]
+fn the_page_of_metrics_shows_the_table() {
+    let page = include_str!("../docs/metrics.md");
+    let rows = METRICS.iter().map(|metric| {
+        let labels: Vec<_> = metric
+            .labels
+            .iter()
+            .map(|label| format!("`{label}`"))
+            .collect();
+        let (name, kind) = (metric.name, metric.kind.as_str());
+        format!(
+            "| `{name}` | {kind} | {} | {} |\n",
+            labels.join(" "),
+            metric.help
+        )
+    });
+    let table: String = rows.collect();
+    assert!(
+        page.contains(&table),
+        "docs/metrics.md should hold:\n{table}"
+    );
+    for outcome in HookOutcome::ALL {
+        let name = format!("`{}`", outcome.as_str());
+        assert!(
+            page.contains(&name),
+            "docs/metrics.md should explain {name}"
+        );
+    }
+    for kind in ReadError::KINDS {
+        assert!(
+            page.contains(&format!("`{kind}`")),
+            "docs/metrics.md should name `{kind}`"
+        );
+    }
+}
