@@ -8,4 +8,5 @@
 //! memory that shares nothing with the client but the domain.
 
 pub mod domain;
+pub mod emulator;
 pub mod ports;
