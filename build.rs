@@ -1,6 +1,11 @@
 //! Compiles KEDA's protocol without a protoc, and keeps the descriptor for
 //! gRPC reflection.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "cargo speaks to a build script through its environment"
+)]
+
 use std::{env, error::Error, fs, path::PathBuf};
 
 use prost::Message as _;

@@ -55,7 +55,13 @@ impl App {
         let source = Arc::new(Source::new(config.url.clone(), Arc::new(client)));
         let pools = Pools::new(pool_settings(&config, concurrency), Arc::clone(&metrics));
         let scaler = Scaler::new(scaler_settings(&config), source, pools);
-        Ok(Self { grpc, http, scaler: Arc::new(scaler), metrics, config })
+        Ok(Self {
+            grpc,
+            http,
+            scaler: Arc::new(scaler),
+            metrics,
+            config,
+        })
     }
 
     /// Where it listens; with port 0 in the configuration, what it became.
@@ -86,7 +92,10 @@ impl App {
         let http = http::serve(self.http, site);
         // Both ports are bound, so a caller who comes now is answered.
         ready.open();
-        let (grpc, http) = (ended("gRPC", grpc, &shutdown), ended("HTTP", http, &shutdown));
+        let (grpc, http) = (
+            ended("gRPC", grpc, &shutdown),
+            ended("HTTP", http, &shutdown),
+        );
         tokio::try_join!(grpc, http)?;
         Ok(())
     }

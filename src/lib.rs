@@ -7,9 +7,13 @@
 //! wiring), [`cli`]. [`emulator`] stands aside: an Azure DevOps organization in
 //! memory that shares nothing with the client but the domain.
 
+pub mod app;
+pub mod azure;
+pub mod cli;
 pub mod config;
 pub mod connection;
 pub mod domain;
+pub mod emulator;
 pub mod grpc;
 pub mod http;
 pub mod pools;

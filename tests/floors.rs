@@ -3,6 +3,8 @@
 //!
 //! This reads the sources as text, so it finds what the compiler allows.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::{
     fs,
     path::{Path, PathBuf},

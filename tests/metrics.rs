@@ -79,7 +79,7 @@ async fn a_scrape_holds_what_the_scaler_knows_by_name() {
         line.contains(r#"scaling_object="go""#)
             || (line.contains(r#"pool="new""#) && !line.contains("failures"))
     };
-    assert_eq!(lines.iter().copied().find(|line| unknown(&line)), None);
+    assert_eq!(lines.iter().copied().find(|line| unknown(line)), None);
     assert!(
         reply.head.contains("text/plain; version=0.0.4"),
         "{}",

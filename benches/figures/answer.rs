@@ -1,20 +1,26 @@
 //! `GetMetrics` beside a tonic service that returns a constant: what the scaler
 //! adds to the transport. Same client, same request, same run, in turns.
 
-use std::{net::SocketAddr, time::{Duration, Instant}};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use azp_scaler::{
     emulator::NewJobs,
     grpc::proto::{
-        GetMetricSpecResponse, GetMetricsRequest, GetMetricsResponse, IsActiveResponse, MetricValue,
-        ScaledObjectRef,
+        GetMetricSpecResponse, GetMetricsRequest, GetMetricsResponse, IsActiveResponse,
+        MetricValue, ScaledObjectRef,
         external_scaler_client::ExternalScalerClient,
         external_scaler_server::{ExternalScaler, ExternalScalerServer},
     },
 };
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_stream::wrappers::TcpListenerStream;
-use tonic::{Request, Response, Status, transport::{Channel, Server}};
+use tonic::{
+    Request, Response, Status,
+    transport::{Channel, Server},
+};
 
 use crate::{
     parts::{Parts, client, runtime, scaling_object},
@@ -35,25 +41,43 @@ impl ExternalScaler for Constant {
     type StreamIsActiveStream = tokio_stream::Empty<Result<IsActiveResponse, Status>>;
     type StreamMetricSpecStream = tokio_stream::Empty<Result<GetMetricSpecResponse, Status>>;
 
-    async fn get_metrics(&self, request: Request<GetMetricsRequest>) -> Answered<GetMetricsResponse> {
+    async fn get_metrics(
+        &self,
+        request: Request<GetMetricsRequest>,
+    ) -> Answered<GetMetricsResponse> {
         let metric_name = request.into_inner().metric_name;
-        let value = MetricValue { metric_name, metric_value: 42, metric_value_float: 42.0 };
-        Ok(Response::new(GetMetricsResponse { metric_values: vec![value] }))
+        let value = MetricValue {
+            metric_name,
+            metric_value: 42,
+            metric_value_float: 42.0,
+        };
+        Ok(Response::new(GetMetricsResponse {
+            metric_values: vec![value],
+        }))
     }
 
     async fn is_active(&self, _: Request<ScaledObjectRef>) -> Answered<IsActiveResponse> {
         Err(Status::unimplemented("not measured"))
     }
 
-    async fn get_metric_spec(&self, _: Request<ScaledObjectRef>) -> Answered<GetMetricSpecResponse> {
+    async fn get_metric_spec(
+        &self,
+        _: Request<ScaledObjectRef>,
+    ) -> Answered<GetMetricSpecResponse> {
         Err(Status::unimplemented("not measured"))
     }
 
-    async fn stream_is_active(&self, _: Request<ScaledObjectRef>) -> Answered<Self::StreamIsActiveStream> {
+    async fn stream_is_active(
+        &self,
+        _: Request<ScaledObjectRef>,
+    ) -> Answered<Self::StreamIsActiveStream> {
         Err(Status::unimplemented("not measured"))
     }
 
-    async fn stream_metric_spec(&self, _: Request<ScaledObjectRef>) -> Answered<Self::StreamMetricSpecStream> {
+    async fn stream_metric_spec(
+        &self,
+        _: Request<ScaledObjectRef>,
+    ) -> Answered<Self::StreamMetricSpecStream> {
         Err(Status::unimplemented("not measured"))
     }
 }
@@ -65,7 +89,10 @@ pub fn run() -> Vec<Row> {
 
 async fn measure() -> Vec<Row> {
     let parts = Parts::start(Duration::from_secs(1)).await;
-    let jobs = NewJobs { count: 1_000, ..NewJobs::default() };
+    let jobs = NewJobs {
+        count: 1_000,
+        ..NewJobs::default()
+    };
     parts.emulator.queue_jobs("linux", &jobs).unwrap();
     let (ours, constant) = (parts.client().await, client(constant().await).await);
     let (mut ratios, mut per_second) = (Vec::new(), Vec::new());
@@ -80,15 +107,20 @@ async fn measure() -> Vec<Row> {
     let ratio = quantile(ratios, 0.5);
     let speed = quantile(per_second, 0.5);
     vec![
-        Row::new("GetMetrics, speed as part of a constant service", format!("{ratio:.3} ({speed:.0}/s)"))
-            .goal("at least 0.9", ratio >= 0.9),
+        Row::new(
+            "GetMetrics, speed as part of a constant service",
+            format!("{ratio:.3} ({speed:.0}/s)"),
+        )
+        .goal("at least 0.9", ratio >= 0.9),
     ]
 }
 
 async fn constant() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let server = Server::builder().tcp_nodelay(true).add_service(ExternalScalerServer::new(Constant));
+    let server = Server::builder()
+        .tcp_nodelay(true)
+        .add_service(ExternalScalerServer::new(Constant));
     tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
     address
 }

@@ -30,7 +30,7 @@ fn profiles(count: usize) -> Vec<Named> {
     (0..count)
         .map(|n| {
             // Every profile has a handful of tools; each tenth one has them all.
-            let has = |tool: &usize| n % 10 == 0 || (tool + n) % 7 == 0;
+            let has = |tool: &usize| n % 10 == 0 || (tool + n).is_multiple_of(7);
             let capabilities: Capabilities = (0..TOOLS)
                 .filter(has)
                 .map(|tool| (format!("tool{tool}"), "1"))
@@ -95,7 +95,7 @@ fn queue(jobs: usize, kinds: usize) -> Queue {
         .map(|kind| Arc::new(Demands::read(&demands(kind, kinds))))
         .collect();
     let job = |n: usize| {
-        let running = n % 10 == 0;
+        let running = n.is_multiple_of(10);
         JobRequest {
             id: RequestId(n as u64 + 1),
             state: if running {
@@ -132,8 +132,14 @@ pub fn run() -> Vec<Row> {
     vec![
         Row::new("claim 10,000 jobs over 100 profiles", ms(ten))
             .goal("at most 5 ms", ten.as_millis() < 5),
-        Row::new("claim 100,000 jobs, times as long", format!("{growth:.1} ({})", ms(hundred)))
-            .goal("linear: at most 12", growth <= 12.0),
-        Row::new("claim 10,000 jobs that all differ, limits that bind", ms(worst)),
+        Row::new(
+            "claim 100,000 jobs, times as long",
+            format!("{growth:.1} ({})", ms(hundred)),
+        )
+        .goal("linear: at most 12", growth <= 12.0),
+        Row::new(
+            "claim 10,000 jobs that all differ, limits that bind",
+            ms(worst),
+        ),
     ]
 }

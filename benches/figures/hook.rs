@@ -33,7 +33,10 @@ async fn measure() -> Vec<Row> {
     for _ in 0..ROUNDS {
         // Hooks that come within 200 ms of a reading are answered together.
         tokio::time::sleep(Duration::from_millis(250)).await;
-        let jobs = parts.emulator.queue_jobs("linux", &NewJobs::default()).unwrap();
+        let jobs = parts
+            .emulator
+            .queue_jobs("linux", &NewJobs::default())
+            .unwrap();
         let started = Instant::now();
         hook(&parts).await;
         assert!(stream.message().await.unwrap().unwrap().result);
@@ -45,8 +48,11 @@ async fn measure() -> Vec<Row> {
     }
     let (median, most) = (quantile(times.clone(), 0.5), quantile(times, 1.0));
     vec![
-        Row::new("hook to pushed `true`, median (longest)", format!("{} ({})", ms(median), ms(most)))
-            .goal("at most 20 ms", median <= Duration::from_millis(20)),
+        Row::new(
+            "hook to pushed `true`, median (longest)",
+            format!("{} ({})", ms(median), ms(most)),
+        )
+        .goal("at most 20 ms", median <= Duration::from_millis(20)),
     ]
 }
 

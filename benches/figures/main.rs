@@ -3,7 +3,14 @@
 //! One program, so that it is linked once. `cargo bench -- hook memory` prints
 //! only those. Times are compared within one run; a missed goal fails it.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    unreachable_pub,
+    reason = "a bench is a program of its own, and fails by panicking"
+)]
 
 mod answer;
 mod claim;
@@ -30,7 +37,10 @@ const BENCHES: [(&str, Bench); 6] = [
 fn main() -> ExitCode {
     azp_scaler::azure::install_crypto_provider();
     // cargo passes --bench; everything else names a bench.
-    let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+    let wanted: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|arg| !arg.starts_with('-'))
+        .collect();
     let mut reached = true;
     for (name, run) in BENCHES {
         if wanted.is_empty() || wanted.iter().any(|wanted| wanted == name) {
@@ -39,5 +49,9 @@ fn main() -> ExitCode {
             }
         }
     }
-    if reached { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if reached {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }

@@ -10,6 +10,7 @@ use std::{
 };
 
 use azp_scaler::{
+    domain::demand::Demands,
     emulator::{Emulator, NewJobs, Settings},
     grpc::proto::GetMetricsRequest,
 };
@@ -53,8 +54,12 @@ async fn measure() -> Vec<Row> {
         metric_name: "azure-pipelines".to_owned(),
     };
     let idle = resident(&program);
-    let demands = ["java", "docker", "Agent.Version -gtVersion 2.182.1"].map(str::to_owned).to_vec();
-    let jobs = NewJobs { count: 100, demands, ..NewJobs::default() };
+    let demands = Demands::read(&["java", "docker", "Agent.Version -gtVersion 2.182.1"]);
+    let jobs = NewJobs {
+        count: 100,
+        demands,
+        ..NewJobs::default()
+    };
     let pools: Vec<String> = (0..POOLS).map(|n| format!("pool-{n}")).collect();
     for pool in &pools {
         handle.queue_jobs(pool, &jobs).unwrap();
@@ -73,15 +78,24 @@ async fn measure() -> Vec<Row> {
     }
     let full = resident(&program);
     vec![
-        Row::new("resident memory, idle", format!("{idle:.1} MB")).goal("at most 20 MB", idle <= 20.0),
-        Row::new("resident memory, 1,000 pools of 100 jobs", format!("{full:.1} MB"))
-            .goal("at most 120 MB", full <= 120.0),
+        Row::new("resident memory, idle", format!("{idle:.1} MB"))
+            .goal("at most 20 MB", idle <= 20.0),
+        Row::new(
+            "resident memory, 1,000 pools of 100 jobs",
+            format!("{full:.1} MB"),
+        )
+        .goal("at most 120 MB", full <= 120.0),
     ]
 }
 
 fn start(url: &str) -> Program {
     let mut child = Command::new(env!("CARGO_BIN_EXE_azp-scaler"))
-        .args(["serve", "--grpc-listen=127.0.0.1:0", "--http-listen=127.0.0.1:0", "--learn=0s"])
+        .args([
+            "serve",
+            "--grpc-listen=127.0.0.1:0",
+            "--http-listen=127.0.0.1:0",
+            "--learn=0s",
+        ])
         .args(["--poll-interval=5s", "--log=off"])
         .env("AZP_URL", url)
         .env("AZP_TOKEN", "bench")
@@ -91,7 +105,10 @@ fn start(url: &str) -> Program {
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let grpc = lines
         .map_while(Result::ok)
-        .find_map(|line| line.strip_prefix("grpc listening on ").map(|at| at.parse().unwrap()))
+        .find_map(|line| {
+            line.strip_prefix("grpc listening on ")
+                .map(|at| at.parse().unwrap())
+        })
         .expect("the program says where it listens");
     Program { child, grpc }
 }
@@ -99,7 +116,10 @@ fn start(url: &str) -> Program {
 /// Megabytes (10^6 bytes) that the program holds in memory.
 fn resident(program: &Program) -> f64 {
     let status = fs::read_to_string(format!("/proc/{}/status", program.child.id())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .unwrap();
     let kib: f64 = line.trim().trim_end_matches(" kB").parse().unwrap();
     kib * 1_024.0 / 1e6
 }

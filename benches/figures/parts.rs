@@ -1,7 +1,7 @@
 //! The parts that several benches put together: an emulator and a scaler in
 //! this process, and the calls that KEDA makes.
 
-use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use azp_scaler::{
     app::App,
@@ -12,7 +12,7 @@ use azp_scaler::{
     shutdown::Shutdown,
 };
 use tokio::net::TcpListener;
-use tonic::transport::Channel;
+use tonic::transport::{Channel, Endpoint};
 
 pub const HOOK_SECRET: &str = "bench";
 
@@ -35,7 +35,12 @@ impl Parts {
         let app = App::build(config(&url, poll_interval)).await.unwrap();
         let addresses = app.addresses().unwrap();
         tokio::spawn(app.run(shutdown.clone()));
-        Self { emulator: handle, grpc: addresses.grpc, http: addresses.http, shutdown }
+        Self {
+            emulator: handle,
+            grpc: addresses.grpc,
+            http: addresses.http,
+            shutdown,
+        }
     }
 
     pub async fn client(&self) -> ExternalScalerClient<Channel> {
@@ -50,7 +55,8 @@ impl Drop for Parts {
 }
 
 pub async fn client(address: SocketAddr) -> ExternalScalerClient<Channel> {
-    ExternalScalerClient::connect(format!("http://{address}")).await.unwrap()
+    let channel = Endpoint::from_shared(format!("http://{address}")).unwrap();
+    ExternalScalerClient::new(channel.tcp_nodelay(true).connect().await.unwrap())
 }
 
 /// The metadata that KEDA sends for a trigger moved over from `azure-pipelines`.
@@ -64,13 +70,18 @@ pub fn scaling_object(name: &str, pool: &str) -> ScaledObjectRef {
     ScaledObjectRef {
         name: name.to_owned(),
         namespace: "ci".to_owned(),
-        scaler_metadata: metadata.map(|(k, v)| (k.to_owned(), v.to_owned())).into_iter().collect::<HashMap<_, _>>(),
+        scaler_metadata: metadata
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into(),
     }
 }
 
 /// A runtime as the program has it.
 pub fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap()
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap()
 }
 
 fn config(url: &str, poll_interval: Duration) -> ServeConfig {

@@ -14,12 +14,21 @@ impl Row {
     /// A figure without a goal.
     pub fn new(name: impl Into<String>, figure: impl Into<String>) -> Self {
         let (name, figure) = (name.into(), figure.into());
-        Self { name, figure, goal: "", reached: true }
+        Self {
+            name,
+            figure,
+            goal: "",
+            reached: true,
+        }
     }
 
     /// The same, with its goal.
     pub fn goal(self, goal: &'static str, reached: bool) -> Self {
-        Self { goal, reached, ..self }
+        Self {
+            goal,
+            reached,
+            ..self
+        }
     }
 
     /// Prints it; tells whether the goal was reached.
@@ -29,7 +38,10 @@ impl Row {
             (_, true) => "ok",
             (_, false) => "MISSED",
         };
-        println!("{:<54} {:>26}   {:<24} {verdict}", self.name, self.figure, self.goal);
+        println!(
+            "{:<54} {:>26}   {:<24} {verdict}",
+            self.name, self.figure, self.goal
+        );
         self.reached
     }
 }

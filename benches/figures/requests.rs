@@ -28,7 +28,10 @@ async fn measure() -> Vec<Row> {
         scaled_object_ref: Some(scaling_object(&format!("agents-{n}"), "linux")),
         metric_name: "azure-pipelines-linux".to_owned(),
     };
-    parts.emulator.queue_jobs("linux", &NewJobs::default()).unwrap();
+    parts
+        .emulator
+        .queue_jobs("linux", &NewJobs::default())
+        .unwrap();
     client.get_metrics(ask(0)).await.unwrap();
     let (before, started) = (parts.emulator.requests().total, Instant::now());
     let mut calls = 0_u64;
@@ -38,7 +41,10 @@ async fn measure() -> Vec<Row> {
             break;
         }
         tokio::time::sleep_until((started + at).into()).await;
-        parts.emulator.queue_jobs("linux", &NewJobs::default()).unwrap();
+        parts
+            .emulator
+            .queue_jobs("linux", &NewJobs::default())
+            .unwrap();
         for n in 0..OBJECTS {
             // The polls of 100 objects are spread over the interval.
             if (n + second).is_multiple_of(5) {

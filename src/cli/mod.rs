@@ -20,9 +20,14 @@ const CONFIG: u8 = 78;
 
 /// The right number of self-hosted Azure Pipelines agents, for KEDA.
 #[derive(Debug, Parser)]
-#[command(name = "azp-scaler", version, max_term_width = 100, after_help = "\
+#[command(
+    name = "azp-scaler",
+    version,
+    max_term_width = 100,
+    after_help = "\
 See it work, without an account or a cluster:
-  azp-scaler demo")]
+  azp-scaler demo"
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -49,7 +54,11 @@ pub fn main() -> ExitCode {
             // The text goes to standard output for --help, else to standard
             // error; there is nobody to tell when that fails.
             let _ = error.print();
-            return if error.use_stderr() { USAGE.into() } else { ExitCode::SUCCESS };
+            return if error.use_stderr() {
+                USAGE.into()
+            } else {
+                ExitCode::SUCCESS
+            };
         }
     };
     match run(cli.command) {
@@ -66,7 +75,9 @@ pub fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     match command {
         Command::Serve(args) => runtime.block_on(serve::serve(args.resolve()?)),
         Command::Emulator(args) => runtime.block_on(emulator::emulator(args.resolve()?)),

@@ -275,32 +275,32 @@ mod tests {
 
     use super::*;
 
-    fn check(capabilities: &str, demand: &str, expected: Result<(), Unmet>) {
+    fn check(capabilities: &str, demand: &str, expected: &Result<(), Unmet>) {
         let parsed = Capabilities::parse(capabilities).unwrap();
         let met = parsed.meets(&Demand::parse(demand).unwrap());
-        assert_eq!(met, expected, "{capabilities:?} and {demand:?}");
+        assert_eq!(&met, expected, "{capabilities:?} and {demand:?}");
     }
 
     #[test]
     fn matching_is_azures() {
         let differs = |have: &str| Err(Unmet::Differs { have: have.into() });
         let too_old = |have: &str| Err(Unmet::TooOld { have: have.into() });
-        check("docker", "docker", Ok(()));
-        check("Docker=/usr/bin/docker", "dOCKER", Ok(()));
-        check("docker", "java", Err(Unmet::Missing));
-        check("java=17", "JAVA -equals 17", Ok(()));
-        check("team=Payments", "team -equals payments", Ok(()));
-        check("java=17", "java -equals 21", differs("17"));
-        check("java", "java -equals 17", Err(Unmet::ValueUnknown));
-        check("v=2.163.1", "v -gtVersion 2.163.1", Ok(()));
-        check("v=4.0", "v -gtVersion 2.163.1", Ok(()));
-        check("v=2.163", "v -gtVersion 2.163.0", too_old("2.163"));
-        check("v=new", "v -gtVersion 2.163", too_old("new"));
-        check("v=17", "v -gtVersion 8.0", too_old("17"));
-        check("v=anything", "v -gtVersion 8", Ok(()));
-        check("v", "v -gtVersion 8", Ok(()));
-        check("", "v -gtVersion 8", Err(Unmet::Missing));
-        check("v", "v -gtVersion 8.1", Err(Unmet::ValueUnknown));
+        check("docker", "docker", &Ok(()));
+        check("Docker=/usr/bin/docker", "dOCKER", &Ok(()));
+        check("docker", "java", &Err(Unmet::Missing));
+        check("java=17", "JAVA -equals 17", &Ok(()));
+        check("team=Payments", "team -equals payments", &Ok(()));
+        check("java=17", "java -equals 21", &differs("17"));
+        check("java", "java -equals 17", &Err(Unmet::ValueUnknown));
+        check("v=2.163.1", "v -gtVersion 2.163.1", &Ok(()));
+        check("v=4.0", "v -gtVersion 2.163.1", &Ok(()));
+        check("v=2.163", "v -gtVersion 2.163.0", &too_old("2.163"));
+        check("v=new", "v -gtVersion 2.163", &too_old("new"));
+        check("v=17", "v -gtVersion 8.0", &too_old("17"));
+        check("v=anything", "v -gtVersion 8", &Ok(()));
+        check("v", "v -gtVersion 8", &Ok(()));
+        check("", "v -gtVersion 8", &Err(Unmet::Missing));
+        check("v", "v -gtVersion 8.1", &Err(Unmet::ValueUnknown));
     }
 
     #[test]

@@ -144,7 +144,6 @@ impl Demands {
     }
 
     /// The demands that could be read, in the order of the job.
-    #[must_use]
     pub fn iter(&self) -> std::slice::Iter<'_, Demand> {
         self.demands.iter()
     }

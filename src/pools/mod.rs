@@ -140,7 +140,10 @@ impl Pools {
     pub fn stuck(&self) -> Option<String> {
         let pools = self.all();
         let turns = pools.len() / self.settings.readings_at_once.max(1) + 2;
-        let patience = self.settings.longest_reading.saturating_mul(u32::try_from(turns).unwrap_or(u32::MAX));
+        let patience = self
+            .settings
+            .longest_reading
+            .saturating_mul(u32::try_from(turns).unwrap_or(u32::MAX));
         let stuck = pools.iter().find(|pool| pool.is_late_by(patience))?;
         Some(stuck.pool().name.to_string())
     }

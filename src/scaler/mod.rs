@@ -94,7 +94,9 @@ impl Scaler {
 
 impl std::fmt::Debug for Scaler {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Scaler").field("settings", &self.inner.settings).finish_non_exhaustive()
+        f.debug_struct("Scaler")
+            .field("settings", &self.inner.settings)
+            .finish_non_exhaustive()
     }
 }
 

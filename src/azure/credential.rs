@@ -1,0 +1,157 @@
+//! Credentials: what proves to Azure DevOps who asks.
+//!
+//! May import: nothing of ours. Invariant: a token leaves this module in one
+//! way only, as a header that is marked sensitive; no text, log or error ever
+//! shows it.
+
+use std::{borrow::Cow, fmt};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use reqwest::RequestBuilder;
+use secrecy::{ExposeSecret as _, SecretString};
+
+/// What a client shows to the service.
+#[derive(Clone)]
+pub enum Credential {
+    /// A personal access token.
+    PersonalAccessToken(PersonalAccessToken),
+}
+
+/// A personal access token, trimmed and printable.
+///
+/// Azure DevOps: it needs the scope Agent Pools (Read), `vso.agentpools`.
+#[derive(Clone)]
+pub struct PersonalAccessToken(SecretString);
+
+/// Why a text is no personal access token. Says nothing of the text itself.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CredentialError {
+    /// Nothing but white space.
+    #[error("the personal access token is empty; is the Secret's key or the variable filled in?")]
+    Empty,
+    /// A token has letters and digits only.
+    #[error(
+        "the personal access token has a character that cannot be part of one, at place {place} of {length}; is it another file, or two lines?"
+    )]
+    Character {
+        /// Which character, counted from 1, of the trimmed text.
+        place: usize,
+        /// How many characters the trimmed text has.
+        length: usize,
+    },
+}
+
+// === impl Credential ===
+
+impl Credential {
+    /// Signs a request.
+    pub(super) fn apply(&self, request: RequestBuilder) -> RequestBuilder {
+        match self {
+            // Azure DevOps: basic authentication; any user name will do.
+            // `basic_auth` marks the header as sensitive.
+            Self::PersonalAccessToken(token) => {
+                request.basic_auth("", Some(token.0.expose_secret()))
+            }
+        }
+    }
+
+    /// Takes the credential out of a text that came from outside. A proxy's
+    /// error page may well repeat the headers of the request.
+    pub(super) fn hide<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        let Self::PersonalAccessToken(token) = self;
+        let token = token.0.expose_secret();
+        let encoded = STANDARD.encode(format!(":{token}"));
+        if text.contains(token) || text.contains(&encoded) {
+            let hidden = text.replace(token, "***").replace(&encoded, "***");
+            return Cow::Owned(hidden);
+        }
+        Cow::Borrowed(text)
+    }
+}
+
+// === impl PersonalAccessToken ===
+
+impl PersonalAccessToken {
+    /// Reads a token as a file or a variable holds it: white space around it
+    /// is taken off, since a Secret made from a file most often ends in a
+    /// newline.
+    ///
+    /// # Errors
+    /// Where nothing is left, or something that cannot be a token: the service
+    /// would answer with a sign-in page, which says less.
+    pub fn parse(secret: &SecretString) -> Result<Self, CredentialError> {
+        let token = secret.expose_secret().trim();
+        if token.is_empty() {
+            return Err(CredentialError::Empty);
+        }
+        if let Some(index) = token.chars().position(|c| !c.is_ascii_graphic()) {
+            return Err(CredentialError::Character {
+                place: index + 1,
+                length: token.chars().count(),
+            });
+        }
+        Ok(Self(token.into()))
+    }
+}
+
+impl fmt::Debug for PersonalAccessToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PersonalAccessToken(***)")
+    }
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PersonalAccessToken(token) => token.fmt(f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expected: Result<&str, &str>) {
+        match (PersonalAccessToken::parse(&text.into()), expected) {
+            (Ok(token), Ok(inner)) => {
+                assert_eq!(token.0.expose_secret(), inner);
+                let shown = format!(
+                    "{token:?} {:?}",
+                    Credential::PersonalAccessToken(token.clone())
+                );
+                assert!(!shown.contains(inner), "{shown}");
+            }
+            (Err(error), Err(part)) => {
+                let shown = format!("{error} {error:?}");
+                assert!(shown.contains(part), "{shown}");
+                assert!(
+                    text.trim().is_empty() || !shown.contains(text.trim()),
+                    "{shown}"
+                );
+            }
+            (got, expected) => panic!("{text:?}: {got:?} instead of {expected:?}"),
+        }
+    }
+
+    #[test]
+    fn a_token_is_read_as_files_and_variables_hold_it() {
+        check("s3cr3tXtoken", Ok("s3cr3tXtoken"));
+        check(" \ts3cr3tXtoken\r\n", Ok("s3cr3tXtoken"));
+        check("", Err("is empty"));
+        check(" \n", Err("is empty"));
+        check("s3cr3t\ntoken", Err("at place 7 of 12"));
+        check("s3cr3tXtöken", Err("at place 9 of 12"));
+        check("s3cr3tXtoke\0", Err("at place 12 of 12"));
+    }
+
+    #[test]
+    fn what_others_repeat_is_hidden() {
+        let token = PersonalAccessToken::parse(&"s3cr3t".into()).unwrap();
+        let credential = Credential::PersonalAccessToken(token);
+        let encoded = STANDARD.encode(":s3cr3t");
+        let page = format!("denied: Basic {encoded} (s3cr3t)");
+        assert_eq!(credential.hide(&page), "denied: Basic *** (***)");
+        assert_eq!(credential.hide("denied"), "denied");
+    }
+}

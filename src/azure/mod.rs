@@ -1,0 +1,206 @@
+//! The REST client of Azure DevOps Services and Server.
+//!
+//! May import: ports, domain. The only place that knows reqwest. Invariants:
+//! an answer is what was asked for or an error with a kind, never an empty
+//! queue for want of understanding; the credential goes to the organization's
+//! host alone and into no text.
+//!
+//! [`request`] asks, [`answer`] tells what a head means, [`stream`] cuts a list
+//! into elements while it arrives, [`jobs`] and [`pools`] know their rows.
+
+mod answer;
+mod credential;
+mod jobs;
+mod pools;
+mod request;
+mod stream;
+mod wire;
+
+use std::{collections::HashSet, fmt, time::Duration};
+
+use futures::future::{BoxFuture, FutureExt as _};
+
+pub use self::{
+    credential::{Credential, CredentialError, PersonalAccessToken},
+    jobs::decode_jobs,
+};
+use self::{
+    jobs::JobRows,
+    pools::POOLS_CAP,
+    request::{Budget, Requests},
+    stream::{ListReader, shape},
+};
+use crate::{
+    domain::{
+        job::JobRequest,
+        organization::OrganizationUrl,
+        pool::{Pool, PoolId, PoolRef},
+    },
+    ports::{AgentPools, ReadError, Reading},
+};
+
+/// The name under which requests are sent, unless the settings say another.
+pub const USER_AGENT: &str = concat!(
+    "azp-scaler/",
+    env!("CARGO_PKG_VERSION"),
+    " (+",
+    env!("CARGO_PKG_REPOSITORY"),
+    ")"
+);
+
+/// A list may come in this many pages.
+const MOST_PAGES: usize = 1000;
+
+/// Whom a client asks, how, and within which limits.
+#[derive(Clone, Debug)]
+pub struct ClientSettings {
+    /// The organization or collection.
+    pub organization: OrganizationUrl,
+    /// What it is shown.
+    pub credential: Credential,
+    /// How long one request may take, its body included.
+    pub request_timeout: Duration,
+    /// How long it may take to connect.
+    pub connect_timeout: Duration,
+    /// How many bytes the pages of one list may have together, decompressed.
+    pub body_cap: u64,
+    /// How many requests may be under way at once; 0 counts as 1.
+    pub concurrency: usize,
+    /// The product's name and version, as [`USER_AGENT`].
+    pub user_agent: Box<str>,
+}
+
+/// Reads the agent pools of one organization with one credential.
+pub struct Client {
+    requests: Requests,
+    body_cap: u64,
+}
+
+/// Why there is no client.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ClientError {
+    /// The user agent has characters that no header may have.
+    #[error("the user agent cannot be sent as a header; use printable ASCII")]
+    UserAgent,
+    /// TLS or the resolver could not be set up.
+    #[error("cannot set up the HTTP client: {0}; check the certificates of this system")]
+    Http(Box<str>),
+}
+
+/// Makes AWS-LC the process's provider of cryptography, if there is none yet.
+/// May be called any number of times; `main` calls it first, so that no other
+/// library decides.
+pub fn install_crypto_provider() {
+    // An error says that there is one already.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+}
+
+// === impl ClientSettings ===
+
+impl ClientSettings {
+    /// The usual limits: 30 s for a request and 10 s to connect, 256 MiB, 8
+    /// requests at once.
+    #[must_use]
+    pub fn new(organization: OrganizationUrl, credential: Credential) -> Self {
+        Self {
+            organization,
+            credential,
+            request_timeout: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(10),
+            body_cap: 256 << 20,
+            concurrency: 8,
+            user_agent: USER_AGENT.into(),
+        }
+    }
+}
+
+// === impl Client ===
+
+impl Client {
+    /// A client that has not asked anything yet.
+    ///
+    /// # Errors
+    /// Where the settings cannot be sent, or the system has no usable
+    /// certificates.
+    pub fn new(settings: ClientSettings) -> Result<Self, ClientError> {
+        let body_cap = settings.body_cap;
+        let requests = Requests::new(settings)?;
+        Ok(Self { requests, body_cap })
+    }
+
+    async fn read_pool(&self, pool: &PoolRef) -> Result<Reading<Pool>, ReadError> {
+        let shown = pool.to_string();
+        let answer = match pool {
+            PoolRef::Name(name) => {
+                let query = [("poolName", &**name)];
+                self.requests.get("pools", &query, None).await?
+            }
+            PoolRef::Id(id) => {
+                let path = format!("pools/{id}");
+                self.requests.get(&path, &[], Some(&shown)).await?
+            }
+        };
+        let pause = answer.pause;
+        let body = answer.whole(POOLS_CAP).await?;
+        let value = match pool {
+            PoolRef::Name(name) => pools::by_name(&body, name)?,
+            PoolRef::Id(id) => pools::by_id(&body, *id)?,
+        };
+        Ok(Reading { value, pause })
+    }
+
+    /// Azure DevOps: `completedRequestCount=0` without `$top` is the query that
+    /// gives the unfinished requests, all of them, with `matchedAgents`.
+    async fn read_jobs(&self, pool: PoolId) -> Result<Reading<Vec<JobRequest>>, ReadError> {
+        let path = format!("pools/{pool}/jobrequests");
+        let shown = format!("#{pool}");
+        let mut rows = JobRows::default();
+        let mut budget = Budget::new(self.body_cap);
+        let mut pause = None;
+        let mut tokens: HashSet<Box<str>> = HashSet::new();
+        let mut token: Option<Box<str>> = None;
+        loop {
+            let mut query = vec![("completedRequestCount", "0")];
+            query.extend(token.as_deref().map(|token| ("continuationToken", token)));
+            let mut answer = self.requests.get(&path, &query, Some(&shown)).await?;
+            let mut list = ListReader::new(rows);
+            while let Some(chunk) = answer.chunk(&mut budget).await? {
+                list.feed(&chunk)?;
+            }
+            rows = list.finish()?;
+            pause = pause.max(answer.pause);
+            let Some(next) = answer.continuation.take() else {
+                break;
+            };
+            if tokens.len() + 1 >= MOST_PAGES {
+                return Err(shape(&format!("it has more than {MOST_PAGES} pages")));
+            }
+            if !tokens.insert(next.clone()) {
+                return Err(shape("its pages come round to one that was read before"));
+            }
+            token = Some(next);
+        }
+        let mut jobs = rows.into_jobs();
+        jobs.retain(|job| job.state.is_unfinished());
+        Ok(Reading { value: jobs, pause })
+    }
+}
+
+impl AgentPools for Client {
+    fn pool<'a>(&'a self, pool: &'a PoolRef) -> BoxFuture<'a, Result<Reading<Pool>, ReadError>> {
+        self.read_pool(pool).boxed()
+    }
+
+    fn unfinished_jobs(
+        &self,
+        pool: PoolId,
+    ) -> BoxFuture<'_, Result<Reading<Vec<JobRequest>>, ReadError>> {
+        self.read_jobs(pool).boxed()
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,288 @@
+//! Requests: the one way by which this program asks Azure DevOps.
+//!
+//! May import: ports, domain. Invariants: the credential goes to the
+//! organization's own host and nowhere else, since redirects are never
+//! followed; no more requests are under way at once than the settings allow;
+//! no body is read beyond its cap, counted after decompression.
+
+use std::{
+    error::Error,
+    time::{Duration, SystemTime},
+};
+
+use bytes::Bytes;
+use reqwest::{
+    Response, Url,
+    header::{ACCEPT, HeaderMap, HeaderValue},
+    redirect,
+};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use super::{
+    ClientError, ClientSettings,
+    answer::{self, Asked, Refusal, shorten, text_of},
+    credential::Credential,
+};
+use crate::{domain::organization::OrganizationUrl, ports::ReadError};
+
+/// Of an error's body no more than this many bytes are read.
+const ERROR_CAP: u64 = 64 << 10;
+
+/// Connections kept open while nobody asks, per client.
+const IDLE_CONNECTIONS: usize = 2;
+
+/// Sends requests to one organization with one credential.
+pub(super) struct Requests {
+    http: reqwest::Client,
+    organization: OrganizationUrl,
+    credential: Credential,
+    under_way: Semaphore,
+    limits: Limits,
+}
+
+#[derive(Clone, Copy)]
+struct Limits {
+    request: Duration,
+    connect: Duration,
+}
+
+/// An answer of status 200 that says it is JSON, with its body still to come.
+pub(super) struct Answer<'r> {
+    response: Response,
+    /// How long the service wants to be left alone.
+    pub(super) pause: Option<Duration>,
+    /// For the next page, where there is one.
+    pub(super) continuation: Option<Box<str>>,
+    limits: Limits,
+    /// Kept until the body is read: a body under way is a request under way.
+    _permit: SemaphorePermit<'r>,
+}
+
+/// Counts the bytes of a body, or of the pages of one list, against their cap.
+pub(super) struct Budget {
+    cap: u64,
+    left: u64,
+}
+
+// === impl Requests ===
+
+impl Requests {
+    pub(super) fn new(settings: ClientSettings) -> Result<Self, ClientError> {
+        super::install_crypto_provider();
+        let user_agent = HeaderValue::from_str(&settings.user_agent);
+        let user_agent = user_agent.map_err(|_| ClientError::UserAgent)?;
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        // Azure DevOps: asks for an error in place of a way to the sign-in page.
+        let suppress = HeaderValue::from_static("Suppress");
+        headers.insert("x-tfs-fedauthredirect", suppress);
+        let http = reqwest::Client::builder()
+            .user_agent(user_agent)
+            .default_headers(headers)
+            .redirect(redirect::Policy::none())
+            .timeout(settings.request_timeout)
+            .connect_timeout(settings.connect_timeout)
+            .pool_max_idle_per_host(IDLE_CONNECTIONS)
+            .build()
+            .map_err(|error| ClientError::Http(causes(&error)))?;
+        Ok(Self {
+            http,
+            organization: settings.organization,
+            credential: settings.credential,
+            under_way: Semaphore::new(settings.concurrency.max(1)),
+            limits: Limits {
+                request: settings.request_timeout,
+                connect: settings.connect_timeout,
+            },
+        })
+    }
+
+    /// Asks for `{organization}/_apis/distributedtask/{path}?{query}`. `pool`
+    /// is the pool whose own address that is.
+    pub(super) async fn get(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        pool: Option<&str>,
+    ) -> Result<Answer<'_>, ReadError> {
+        let url = self.address(path, query)?;
+        // The semaphore is never closed; were it, no request would be right.
+        let permit = self.under_way.acquire().await;
+        let permit = permit.map_err(|error| ReadError::Unreachable {
+            cause: error.to_string().into(),
+        })?;
+        let request = self.credential.apply(self.http.get(url.clone()));
+        let sent = request.send().await;
+        let response = sent.map_err(|error| self.limits.not_reached(&error))?;
+        let now = SystemTime::now();
+        if answer::is_good(response.status(), response.headers()) {
+            return Ok(Answer {
+                pause: answer::pause(response.headers(), now),
+                continuation: continuation(response.headers()),
+                response,
+                limits: self.limits,
+                _permit: permit,
+            });
+        }
+        let asked = Asked { url: &url, pool };
+        Err(self.refusal(response, asked, now).await)
+    }
+
+    async fn refusal(
+        &self,
+        mut response: Response,
+        asked: Asked<'_>,
+        now: SystemTime,
+    ) -> ReadError {
+        let mut body = Vec::new();
+        if answer::has_words(response.status()) {
+            // Half an error's body is as good as none: its status stands.
+            let mut budget = Budget::new(ERROR_CAP);
+            while let Ok(Some(chunk)) = response.chunk().await {
+                if budget.spend(&chunk).is_err() {
+                    break;
+                }
+                body.extend_from_slice(&chunk);
+            }
+        }
+        let refusal = Refusal {
+            asked,
+            status: response.status(),
+            headers: response.headers(),
+            body: &String::from_utf8_lossy(&body),
+            now,
+        };
+        self.hidden(refusal.error())
+    }
+
+    /// An error without the credential, whoever may have repeated it.
+    fn hidden(&self, error: ReadError) -> ReadError {
+        let hide = |text: Box<str>| Box::from(&*self.credential.hide(&text));
+        match error {
+            ReadError::Forbidden { message } => ReadError::Forbidden {
+                message: hide(message),
+            },
+            ReadError::Status { status, message } => ReadError::Status {
+                status,
+                message: hide(message),
+            },
+            ReadError::Redirected { host } => ReadError::Redirected { host: hide(host) },
+            ReadError::NotJson { content_type } => ReadError::NotJson {
+                content_type: hide(content_type),
+            },
+            other => other,
+        }
+    }
+
+    /// The address, percent-encoded. Azure DevOps: a raw space is a 400, so a
+    /// space is `%20` and not the `+` of HTML forms.
+    fn address(&self, path: &str, query: &[(&str, &str)]) -> Result<Url, ReadError> {
+        let mut text = format!("{}/_apis/distributedtask/{path}", self.organization);
+        for (index, (name, value)) in query.iter().enumerate() {
+            text.push(if index == 0 { '?' } else { '&' });
+            let encoded: String = url::form_urlencoded::byte_serialize(value.as_bytes()).collect();
+            text.extend([name, "=", &encoded.replace('+', "%20")]);
+        }
+        Url::parse(&text).map_err(|error| ReadError::Unreachable {
+            cause: format!("the address {text:?} is none: {error}").into(),
+        })
+    }
+}
+
+// === impl Answer ===
+
+impl Answer<'_> {
+    /// The next chunk of the body; `None` at its end.
+    pub(super) async fn chunk(&mut self, budget: &mut Budget) -> Result<Option<Bytes>, ReadError> {
+        let chunk = self.response.chunk().await;
+        let chunk = chunk.map_err(|error| self.limits.cut(&error))?;
+        if let Some(chunk) = &chunk {
+            budget.spend(chunk)?;
+        }
+        Ok(chunk)
+    }
+
+    /// The whole body, for answers that are known to be short.
+    pub(super) async fn whole(mut self, cap: u64) -> Result<Vec<u8>, ReadError> {
+        let mut budget = Budget::new(cap);
+        let mut body = Vec::new();
+        while let Some(chunk) = self.chunk(&mut budget).await? {
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+}
+
+// === impl Budget ===
+
+impl Budget {
+    pub(super) const fn new(cap: u64) -> Self {
+        Self { cap, left: cap }
+    }
+
+    fn spend(&mut self, chunk: &[u8]) -> Result<(), ReadError> {
+        let length = u64::try_from(chunk.len()).unwrap_or(u64::MAX);
+        let left = self.left.checked_sub(length);
+        self.left = left.ok_or(ReadError::TooLarge { cap: self.cap })?;
+        Ok(())
+    }
+}
+
+// === impl Limits ===
+
+impl Limits {
+    fn not_reached(&self, error: &reqwest::Error) -> ReadError {
+        if error.is_timeout() {
+            let connecting = error.is_connect();
+            let limit = if connecting {
+                self.connect
+            } else {
+                self.request
+            };
+            return ReadError::TimedOut { limit };
+        }
+        ReadError::Unreachable {
+            cause: causes(error),
+        }
+    }
+
+    fn cut(&self, error: &reqwest::Error) -> ReadError {
+        if error.is_timeout() {
+            return ReadError::TimedOut {
+                limit: self.request,
+            };
+        }
+        ReadError::Cut {
+            cause: causes(error),
+        }
+    }
+}
+
+/// ASSUMPTION(continuation-token): that job requests come in pages is written
+/// nowhere; other lists of Azure DevOps tell the next page by this header.
+fn continuation(headers: &HeaderMap) -> Option<Box<str>> {
+    let token = text_of(headers, "x-ms-continuationtoken")?.trim();
+    (!token.is_empty()).then(|| token.into())
+}
+
+/// The two innermost reasons. The outer ones say only that a request failed.
+fn causes(error: &reqwest::Error) -> Box<str> {
+    let mut reasons = Vec::new();
+    let mut next: Option<&dyn Error> = error.source();
+    while let Some(reason) = next {
+        let text = reason.to_string();
+        // Wrappers repeat what they wrap.
+        if reasons
+            .last()
+            .is_none_or(|last: &String| !last.contains(&text))
+        {
+            reasons.push(text);
+        }
+        next = reason.source();
+    }
+    if reasons.is_empty() {
+        return shorten(&error.to_string());
+    }
+    let inner = reasons.len().saturating_sub(2);
+    shorten(&reasons[inner..].join(": "))
+}

@@ -1,0 +1,179 @@
+//! The emulator in the same process: what tests, benches and the demo call.
+//!
+//! May import: the shared state and the organization. Invariant: whatever the
+//! emulator's own routes can do, this can, since they are made of it.
+
+use std::time::Duration;
+
+use super::{
+    clock::Clock,
+    faults::Fault,
+    organization::{NewAgent, NewJobs, Refusal},
+    report::{PoolCounts, PoolReport},
+    requests::RequestCounts,
+    state::SharedState,
+};
+use crate::domain::{job::RequestId, pool::PoolId};
+
+/// A grip on a running emulator. Clones hold the same one.
+#[derive(Clone, Debug)]
+pub struct EmulatorHandle(pub(super) SharedState);
+
+// === impl EmulatorHandle ===
+
+impl EmulatorHandle {
+    /// Makes the pool where there is none, and says its number.
+    ///
+    /// # Errors
+    /// Where the name is unusable or there are too many pools.
+    pub fn ensure_pool(&self, pool: &str) -> Result<PoolId, Refusal> {
+        self.0.organization().ensure_pool(pool)
+    }
+
+    /// Whether a job fails at once that no registered agent of the pool could
+    /// ever run, as in Azure DevOps. Off at first: a trial starts with no agent.
+    ///
+    /// # Errors
+    /// As [`EmulatorHandle::ensure_pool`].
+    pub fn set_strict(&self, pool: &str, strict: bool) -> Result<(), Refusal> {
+        let mut organization = self.0.organization();
+        let pool = organization.ensure_pool(pool)?;
+        organization.set_strict(pool, strict)
+    }
+
+    /// Queues jobs, in a pool that is made where there is none, and says their
+    /// numbers.
+    ///
+    /// # Errors
+    /// Where the count is none or too many.
+    pub fn queue_jobs(&self, pool: &str, jobs: &NewJobs) -> Result<Vec<RequestId>, Refusal> {
+        let mut organization = self.0.organization();
+        let pool = organization.ensure_pool(pool)?;
+        let ids = organization.queue(pool, jobs)?;
+        Ok(ids.map(RequestId).collect())
+    }
+
+    /// Cancels a job, wherever it stands.
+    ///
+    /// # Errors
+    /// Where there is no such pool or job, or the job is over.
+    pub fn cancel_job(&self, pool: &str, job: RequestId) -> Result<(), Refusal> {
+        let mut organization = self.0.organization();
+        let pool = organization.pool_named(pool)?.id;
+        organization.cancel(pool, job)
+    }
+
+    /// Registers an agent, in a pool that is made where there is none, and says
+    /// its number.
+    ///
+    /// # Errors
+    /// Where the name is taken or the pool is full.
+    pub fn add_agent(&self, pool: &str, agent: NewAgent) -> Result<u32, Refusal> {
+        let mut organization = self.0.organization();
+        let pool = organization.ensure_pool(pool)?;
+        organization.register(pool, agent)
+    }
+
+    /// Kills an agent; a job that it runs is lost.
+    ///
+    /// # Errors
+    /// Where there is no such pool or agent.
+    pub fn kill_agent(&self, pool: &str, agent: &str) -> Result<(), Refusal> {
+        let mut organization = self.0.organization();
+        let pool = organization.pool_named(pool)?;
+        let (pool, agent) = (pool.id, pool.agent_named(agent)?.identity.id);
+        organization.kill(pool, agent)
+    }
+
+    /// Takes an idle agent out of its pool, as one that drains does.
+    ///
+    /// # Errors
+    /// Where there is no such pool or agent, or the agent is busy.
+    pub fn remove_agent(&self, pool: &str, agent: &str) -> Result<(), Refusal> {
+        let mut organization = self.0.organization();
+        let pool = organization.pool_named(pool)?;
+        let (pool, agent) = (pool.id, pool.agent_named(agent)?.identity.id);
+        organization.unregister(pool, agent)
+    }
+
+    /// How many of what the pool has.
+    ///
+    /// # Errors
+    /// Where there is no such pool.
+    pub fn counts(&self, pool: &str) -> Result<PoolCounts, Refusal> {
+        let organization = self.0.organization();
+        organization.pool_named(pool).map(PoolCounts::of)
+    }
+
+    /// The pool, whole, for `show` to look at.
+    pub(super) fn report<T>(
+        &self,
+        pool: &str,
+        show: impl FnOnce(&PoolReport<'_>) -> T,
+    ) -> Result<T, Refusal> {
+        let organization = self.0.organization();
+        let pool = organization.pool_named(pool)?;
+        Ok(show(&PoolReport::of(pool, organization.now())))
+    }
+
+    /// Orders wrong answers, in place of those that were ordered before.
+    pub fn set_fault(&self, fault: Fault) {
+        *self.0.fault() = Some(fault);
+    }
+
+    /// Lifts the order. What hangs already goes on hanging.
+    pub fn clear_faults(&self) {
+        *self.0.fault() = None;
+    }
+
+    /// The Azure requests so far.
+    #[must_use]
+    pub fn requests(&self) -> RequestCounts {
+        self.0.requests().counts()
+    }
+
+    /// The organization's clock.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    /// Moves the clock forward.
+    pub fn advance(&self, by: Duration) {
+        self.0.clock.advance(by);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::emulator::{Emulator, Settings};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_paused_tokio_clock_drives_a_pools_life() {
+        let emulator = Emulator::new(Settings::default()).unwrap().handle();
+        let jobs = NewJobs {
+            count: 2,
+            ..NewJobs::default()
+        };
+        emulator.queue_jobs("linux", &jobs).unwrap();
+        let none: [(&str, &str); 0] = [];
+        let agent = NewAgent::in_pod("a", none);
+        emulator.add_agent("linux", agent).unwrap();
+        // seconds that pass, then queued, assigned, running and succeeded jobs
+        for (seconds, expected) in [
+            (0.0, (1, 1, 0, 0)),
+            (0.5, (1, 0, 1, 0)),
+            (60.0, (0, 1, 0, 1)),
+            (0.5, (0, 0, 1, 1)),
+            (60.0, (0, 0, 0, 2)),
+        ] {
+            tokio::time::advance(Duration::from_secs_f64(seconds)).await;
+            let now = emulator.counts("LINUX").unwrap();
+            let got = (now.queued, now.assigned, now.running, now.succeeded);
+            assert_eq!(got, expected);
+        }
+        emulator.remove_agent("linux", "A").unwrap();
+        assert_eq!(emulator.counts("linux").unwrap().agents, 0);
+    }
+}

@@ -1,0 +1,143 @@
+//! An Azure DevOps organization in memory: agent pools, their queues and their
+//! odd answers, over the same HTTP. For tests, benches, the demo and trials.
+//!
+//! May import: the domain, and never `azure`: the JSON is written from what the
+//! service is known to send, so that it cannot mirror a client's mistake.
+//! Invariant: nothing happens between two requests that the clock did not make
+//! due; memory is bounded; a wrong request is answered and never a panic.
+//!
+//! Azure's routes are under `routes_azure`, the emulator's own under
+//! `routes_own`, the rules of the queue under `organization`.
+
+mod agents_azure;
+mod auth;
+mod clock;
+mod faults;
+mod handle;
+mod organization;
+mod report;
+mod requests;
+mod routes_azure;
+mod routes_own;
+mod state;
+mod wire;
+
+use std::{future::Future, io, sync::Arc, time::Duration};
+
+use axum::{Router, serve::ListenerExt};
+use secrecy::SecretString;
+use tokio::net::TcpListener;
+
+pub use self::{
+    clock::Clock,
+    faults::{Fault, FaultKind},
+    handle::EmulatorHandle,
+    organization::{
+        MAX_AGENTS, MAX_FINISHED, MAX_JOBS_AT_ONCE, MAX_POOLS, MAX_UNFINISHED, NewAgent, NewJobs,
+        Refusal,
+    },
+    report::PoolCounts,
+    requests::{RequestCounts, RouteCount},
+};
+use self::{organization::Organization, state::Shared};
+
+/// How long connections may go on after the stop.
+const LAST_ANSWERS: Duration = Duration::from_secs(2);
+
+/// How the emulator is set up.
+#[derive(Debug)]
+pub struct Settings {
+    /// The only token that is good; any that is not empty when there is none.
+    pub token: Option<SecretString>,
+    /// Pools that are there from the start, by name.
+    pub pools: Vec<String>,
+    /// What time it is.
+    pub clock: Clock,
+    /// How long an agent takes from being given a job to having it.
+    pub pickup: Duration,
+}
+
+/// An emulator that is set up and does not listen yet.
+#[derive(Debug)]
+pub struct Emulator {
+    handle: EmulatorHandle,
+}
+
+// === impl Settings ===
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            token: None,
+            pools: Vec::new(),
+            clock: Clock::default(),
+            pickup: Duration::from_millis(500),
+        }
+    }
+}
+
+// === impl Emulator ===
+
+impl Emulator {
+    /// Sets one up.
+    ///
+    /// # Errors
+    /// Where a pool's name is unusable, or there are too many.
+    pub fn new(settings: Settings) -> Result<Self, Refusal> {
+        let mut organization = Organization::new(settings.clock.now(), settings.pickup);
+        for pool in &settings.pools {
+            organization.ensure_pool(pool)?;
+        }
+        let shared = Shared::new(settings.token, settings.clock, organization);
+        let handle = EmulatorHandle(Arc::new(shared));
+        Ok(Self { handle })
+    }
+
+    /// A grip on it that outlives [`Emulator::run`].
+    #[must_use]
+    pub fn handle(&self) -> EmulatorHandle {
+        self.handle.clone()
+    }
+
+    /// Serves until `stop` comes. What hangs or never ends then ends at once.
+    ///
+    /// # Errors
+    /// Where the listener fails.
+    pub async fn run(
+        self,
+        listener: TcpListener,
+        stop: impl Future<Output = ()> + Send + 'static,
+    ) -> io::Result<()> {
+        let shared = Arc::clone(&self.handle.0);
+        let mut stopped = shared.stop_signal();
+        let signal = async move {
+            stop.await;
+            shared.stop();
+        };
+        // Small answers leave at once; a client's latency is not ours to add to.
+        let listener = listener.tap_io(|socket| {
+            if let Err(error) = socket.set_nodelay(true) {
+                tracing::debug!(%error, "a connection keeps Nagle's algorithm");
+            }
+        });
+        let serving = axum::serve(listener, self.router()).with_graceful_shutdown(signal);
+        tokio::select! {
+            result = serving.into_future() => result,
+            // A client that reads nothing must not hold up the end.
+            () = async {
+                stopped.stopped().await;
+                tokio::time::sleep(LAST_ANSWERS).await;
+            } => Ok(()),
+        }
+    }
+
+    fn router(&self) -> Router {
+        let azure = routes_azure::answer;
+        let azure = Router::new()
+            .fallback(azure)
+            .with_state(Arc::clone(&self.handle.0));
+        routes_own::routes()
+            .with_state(self.handle.clone())
+            .fallback_service(azure)
+    }
+}

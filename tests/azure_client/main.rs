@@ -1,0 +1,384 @@
+//! The REST client against a server that says exactly what the test wrote and
+//! takes exactly the requests that it waits for: one that is missing fails the
+//! test, and so does one too many.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    missing_docs,
+    unreachable_pub
+)]
+
+mod server;
+
+use std::{sync::Arc, time::Duration};
+
+use azp_scaler::{
+    azure::{Client, ClientSettings},
+    domain::pool::{PoolId, PoolRef},
+    ports::{AgentPools as _, ReadError},
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use tokio::{io::AsyncWriteExt as _, net::TcpListener};
+
+use server::{
+    Log, NO_LIMIT, Server, TOKEN, Turn, answer, assert_hidden, assert_nobody_came, check_request,
+    fresh_listener, json, settings, turn,
+};
+
+const JOBS: &str = "/contoso/_apis/distributedtask/pools/27/jobrequests?completedRequestCount=0";
+const EMPTY: &str = r#"{"count":0,"value":[]}"#;
+const SHORT_LIMIT: Duration = Duration::from_millis(200);
+
+/// Reads the jobs of pool 27 from a server that takes these turns.
+async fn read(turns: Vec<Turn>, limit: Duration) -> Result<(usize, Option<u64>), ReadError> {
+    let server = Server::start(turns);
+    let mut settings = server.settings();
+    settings.request_timeout = limit;
+    let client = Client::new(settings).unwrap();
+    let got = client.unfinished_jobs(PoolId(27)).await;
+    assert_hidden(&format!("{client:?} {got:?}"));
+    if let Err(error) = &got {
+        assert_hidden(&error.to_string());
+    }
+    server.finish().await;
+    got.map(|reading| {
+        (
+            reading.value.len(),
+            reading.pause.map(|pause| pause.as_secs()),
+        )
+    })
+}
+
+async fn check(answer: impl AsRef<[u8]>, kind: &str, part: &str) {
+    let error = read(vec![turn(JOBS, answer.as_ref())], NO_LIMIT).await;
+    let error = error.unwrap_err();
+    let shown = format!("{error} {error:?}");
+    assert_eq!(error.kind(), kind, "{shown}");
+    assert!(shown.contains(part), "{part:?} is not in {shown}");
+}
+
+#[tokio::test]
+async fn every_odd_answer_has_its_kind() {
+    let html = "\r\ncontent-type: text/html; charset=utf-8";
+    let plain = "\r\ncontent-type: application/json";
+    let page = |status: &str| answer(&format!("{status}{html}"), "<html>Sign in</html>");
+    let says = |status: &str, body: &str| answer(&format!("{status}{plain}"), body);
+    let to = |target: &str| page(&format!("302 Found\r\nlocation: {target}"));
+
+    let rejected = "credential-rejected";
+    check(
+        page("203 Non-Authoritative Information"),
+        rejected,
+        "203 and a sign-in page",
+    )
+    .await;
+    check(page("401 Unauthorized"), rejected, "status 401").await;
+    check(
+        to("https://app.vssps.visualstudio.com/_signin?realm=x"),
+        rejected,
+        "302",
+    )
+    .await;
+    check(to("/_signin"), rejected, "302").await;
+    check(
+        to("https://login.example.org/x"),
+        "redirected",
+        "login.example.org",
+    )
+    .await;
+    check(page("301 Moved Permanently"), "redirected", "does not name").await;
+
+    let expired = "x-tfs-serviceerror: Access%20Denied%3A%20The%20Personal%20Access%20Token%20used%20has%20expired.";
+    check(
+        page(&format!("401 Unauthorized\r\n{expired}")),
+        "credential-expired",
+        "",
+    )
+    .await;
+    let body = r#"{"message":"The Personal Access Token used has expired.","typeKey":"AccessCheckException"}"#;
+    check(says("401 Unauthorized", body), "credential-expired", "").await;
+
+    let body = format!(
+        r#"{{"message":"Access\r\n denied \u001b[31m{}"}}"#,
+        "x".repeat(900)
+    );
+    let denied = format!(
+        "(Access denied [31m{}…)",
+        "x".repeat(200 - "Access denied [31m".len())
+    );
+    check(says("403 Forbidden", &body), "forbidden", &denied).await;
+    check(page("403 Forbidden"), "forbidden", "(Forbidden)").await;
+    let echo = format!(
+        r#"{{"message":"no {TOKEN}, {}"}}"#,
+        STANDARD.encode(format!(":{TOKEN}"))
+    );
+    check(says("403 Forbidden", &echo), "forbidden", "(no ***, ***)").await;
+
+    check(says("404 Not Found", "{}"), "pool-not-found", "#27").await;
+    check(page("404 Not Found"), "status", "404").await;
+    check(
+        says("400 Bad Request", r#"{"message":"odd"}"#),
+        "status",
+        "400 (odd)",
+    )
+    .await;
+    check(says("204 No Content", ""), "status", "204").await;
+
+    check(
+        says("429 Too Many Requests\r\nretry-after: 17.5", ""),
+        "throttled",
+        "Some(17.5s)",
+    )
+    .await;
+    check(
+        says("429 Too Many Requests\r\nretry-after: 99999", ""),
+        "throttled",
+        "Some(3600s)",
+    )
+    .await;
+    check(says("429 Too Many Requests", ""), "throttled", "None").await;
+    check(
+        says("503 Service Unavailable\r\nretry-after: 5", ""),
+        "server",
+        "Some(5s)",
+    )
+    .await;
+    check(page("500 Internal Server Error"), "server", "status 500").await;
+
+    check(page("200 OK"), "not-json", "text/html").await;
+    check(
+        answer("200 OK", EMPTY),
+        "not-json",
+        "without a content type",
+    )
+    .await;
+    check(json("{}"), "unknown-shape", "no member value").await;
+    check(json(r#"{"value":["#), "cut", "ends within").await;
+    check("nonsense\r\n\r\n", "unreachable", "").await;
+    check("", "unreachable", "").await;
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_is_cut() {
+    let whole = String::from_utf8(json(r#"{"value":[]}        "#)).unwrap();
+    check(whole.trim_end(), "cut", "").await;
+    let chunked = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\nc\r\n{\"value\":[]}\r\n";
+    check(chunked, "cut", "").await;
+    let zipped = "200 OK\r\ncontent-type: application/json\r\ncontent-encoding: gzip";
+    check(answer(zipped, "no gzip at all"), "cut", "").await;
+}
+
+#[tokio::test]
+async fn a_server_that_says_no_more_is_left() {
+    let hangs = |answer: &[u8]| Turn {
+        hangs: true,
+        ..turn(JOBS, answer)
+    };
+    let half = json(r#"{"value":[{"requestId":1}]}"#);
+    for answer in [&b""[..], &half[..half.len() - 5]] {
+        let got = read(vec![hangs(answer)], SHORT_LIMIT).await;
+        assert_eq!(got, Err(ReadError::TimedOut { limit: SHORT_LIMIT }));
+    }
+}
+
+#[tokio::test]
+async fn a_host_that_is_not_there_is_named_unreachable() {
+    let address = fresh_listener().local_addr().unwrap();
+    let client = Client::new(settings(&format!("http://{address}/contoso"))).unwrap();
+    let error = client.unfinished_jobs(PoolId(27)).await.unwrap_err();
+    assert_eq!(error.kind(), "unreachable");
+    assert!(error.to_string().contains("refused"), "{error}");
+}
+
+#[tokio::test]
+async fn a_redirect_is_never_followed() {
+    let elsewhere = fresh_listener();
+    let target = format!("http://{}{JOBS}", elsewhere.local_addr().unwrap());
+    for status in ["301", "302", "303", "307", "308"] {
+        let head = format!("{status} Moved\r\nlocation: {target}");
+        check(answer(&head, ""), "redirected", "127.0.0.1").await;
+        assert_nobody_came(&elsewhere);
+    }
+}
+
+#[tokio::test]
+async fn good_answers_are_read_with_the_pause_that_they_ask_for() {
+    let check = async |head: &str, body: &[u8], expected: (usize, Option<u64>)| {
+        let head = format!("200 OK\r\ncontent-type: {head}");
+        let got = read(vec![turn(JOBS, answer(&head, body))], NO_LIMIT).await;
+        assert_eq!(got, Ok(expected), "{head}");
+    };
+    let rows = br#"{"count":3,"value":[{"requestId":1},{"requestId":2,"result":"failed"},{"requestId":3}]}"#;
+    // A job that is over is none of the unfinished ones.
+    check("application/json", rows, (2, None)).await;
+    check("Text/JSON", b"\xEF\xBB\xBF[{\"requestId\":1}]", (1, None)).await;
+    check(
+        "application/vnd.x+json\r\nRetry-After: 12",
+        rows,
+        (2, Some(12)),
+    )
+    .await;
+    check(
+        "application/json\r\nx-ratelimit-remaining: 0",
+        rows,
+        (2, Some(30)),
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn pools_are_found_by_encoded_name_and_by_number() {
+    let named = "/contoso/_apis/distributedtask/pools?poolName=K8s%20%26%20B%C3%BCro%2B%2F";
+    let list = r#"{"count":1,"value":[{"id":27,"name":"k8s & büro+/","isHosted":false}]}"#;
+    let numbered = "/contoso/_apis/distributedtask/pools/27";
+    let one = r#"{"id":27,"name":"k8s & büro+/","isHosted":false}"#;
+    let none = answer("404 Not Found\r\ncontent-type: application/json", "{}");
+    let unknown = answer(
+        "404 Not Found\r\ncontent-type: application/json",
+        r#"{"message":"x"}"#,
+    );
+    let server = Server::start(vec![
+        turn(named, json(list)),
+        turn(named, json(EMPTY)),
+        turn(named, unknown),
+        turn(numbered, json(one)),
+        turn(numbered, none),
+    ]);
+    let client = Client::new(server.settings()).unwrap();
+    let name = PoolRef::Name("K8s & Büro+/".into());
+    let id = PoolRef::Id(PoolId(27));
+    let mut kinds = Vec::new();
+    for pool in [&name, &name, &name, &id, &id] {
+        let got = client.pool(pool).await;
+        kinds.push(match got {
+            Ok(reading) => reading.value.name.to_string(),
+            Err(error) => error.kind().into(),
+        });
+    }
+    let pool = "k8s & büro+/";
+    assert_eq!(
+        kinds,
+        [pool, "pool-not-found", "status", pool, "pool-not-found"]
+    );
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn a_list_in_pages_is_read_to_its_end() {
+    const SECOND: &str = "/contoso/_apis/distributedtask/pools/27/jobrequests?completedRequestCount=0&continuationToken=a%2Fb%20c";
+    let page = |token: &str, id: u32| {
+        let head = format!("200 OK\r\ncontent-type: application/json\r\n{token}");
+        answer(
+            &head,
+            format!(r#"{{"count":1,"value":[{{"requestId":{id}}}]}}"#),
+        )
+    };
+    let first = || turn(JOBS, page("X-MS-ContinuationToken: a/b c", 1));
+    let last = turn(SECOND, page("retry-after: 3", 2));
+    let got = read(vec![first(), last], NO_LIMIT).await;
+    assert_eq!(got, Ok((2, Some(3))));
+
+    let again = turn(SECOND, page("x-ms-continuationtoken: a/b c", 2));
+    let error = read(vec![first(), again], NO_LIMIT).await.unwrap_err();
+    assert_eq!(error.kind(), "unknown-shape", "{error}");
+
+    let broken = turn(SECOND, answer("500 Oh", ""));
+    let error = read(vec![first(), broken], NO_LIMIT).await.unwrap_err();
+    assert_eq!(error.kind(), "server", "half a queue is none: {error}");
+}
+
+#[tokio::test]
+async fn the_cap_counts_what_a_small_body_unfolds_to() {
+    // 200 KB of white space within an empty list.
+    let bomb = STANDARD.decode("H4sIAAAAAAACA+3BsREAEBAAsFXcj2EVp1DovqVxdjeDPsmJPXLNqK0XAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAODbfe7pXUpMDQMA").unwrap();
+    assert!(bomb.len() < 1000);
+    let zipped = "200 OK\r\ncontent-type: application/json\r\ncontent-encoding: gzip";
+    let server = Server::start(vec![
+        turn(JOBS, answer(zipped, &bomb)),
+        turn(JOBS, answer(zipped, &bomb)),
+    ]);
+    let small = ClientSettings {
+        body_cap: 100_000,
+        ..server.settings()
+    };
+    let jobs = |settings| async {
+        Client::new(settings)
+            .unwrap()
+            .unfinished_jobs(PoolId(27))
+            .await
+    };
+    let error = jobs(small).await.unwrap_err();
+    assert_eq!(error, ReadError::TooLarge { cap: 100_000 });
+    assert!(jobs(server.settings()).await.unwrap().value.is_empty());
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn no_more_requests_are_under_way_than_allowed() {
+    let listener = fresh_listener();
+    let address = listener.local_addr().unwrap().to_string();
+    let mut settings = settings(&format!("http://{address}/contoso"));
+    settings.concurrency = 1;
+    let client = Arc::new(Client::new(settings).unwrap());
+    let ask = || {
+        let client = Arc::clone(&client);
+        tokio::spawn(async move { client.unfinished_jobs(PoolId(27)).await.map(|_| ()) })
+    };
+    let asked = [ask(), ask()];
+    let accepting = TcpListener::from_std(listener.try_clone().unwrap()).unwrap();
+    for _ in &asked {
+        let (mut stream, _) = accepting.accept().await.unwrap();
+        check_request(&mut stream, &address, JOBS).await;
+        // Both asked long ago; the second would have come by now.
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        assert_nobody_came(&listener);
+        stream.write_all(&json(EMPTY)).await.unwrap();
+    }
+    for asked in asked {
+        assert_eq!(asked.await.unwrap(), Ok(()));
+    }
+}
+
+#[tokio::test]
+async fn the_token_reaches_no_log_at_any_level() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let odd =
+        r#"{"value":[{"requestId":7,"queueTime":"noon"},{"requestId":8,"queueTime":"noon"}]}"#;
+    assert_eq!(
+        read(vec![turn(JOBS, json(odd))], NO_LIMIT).await,
+        Ok((2, None))
+    );
+    check(answer("401 Unauthorized", TOKEN), "credential-rejected", "").await;
+    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert_eq!(
+        text.matches("queue time cannot be read").count(),
+        1,
+        "{text}"
+    );
+    assert_hidden(&text);
+    tracing::error!("{TOKEN}");
+    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert!(text.contains(TOKEN), "the log is not watched");
+}
+
+#[test]
+fn a_client_needs_no_provider_installed_before() {
+    let client = Client::new(settings("https://dev.azure.com/contoso"));
+    assert!(client.is_ok());
+    azp_scaler::azure::install_crypto_provider();
+    azp_scaler::azure::install_crypto_provider();
+    let mut odd = settings("https://dev.azure.com/contoso");
+    odd.user_agent = "a\nb".into();
+    let error = Client::new(odd).unwrap_err();
+    assert!(error.to_string().contains("user agent"), "{error}");
+}
