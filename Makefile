@@ -17,11 +17,13 @@ check: ## what needs Rust alone: format, lints, tests of the crate
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	$(CARGO) test --locked $(CRATE_TESTS)
 
-# The tests of the crate are all but those of a real cluster.
-CRATE_TESTS = --lib --bins $(patsubst tests/%.rs,--test %,$(filter-out tests/real_%,$(wildcard tests/*.rs)))
+# The tests of the crate: all but those that need the real parts.
+TESTS := $(patsubst tests/%.rs,%,$(wildcard tests/*.rs)) $(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs))
+CRATE_TESTS := --lib --bins $(addprefix --test ,$(filter-out real_%,$(TESTS)))
 
 .PHONY: test
 test: check tools ## everything, on the real KEDA and Kubernetes too
+	$(CARGO) test --locked --package azp-harness
 	$(CARGO) test --locked --test 'real_*' -- --nocapture
 
 .PHONY: bench

@@ -1,0 +1,311 @@
+//! A cluster as its user sees it: start it, ask it, stop it.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::certificates::Certificates;
+use crate::control_plane::{self, Ports, Site};
+use crate::error::{Doing, Error, Result};
+use crate::keda;
+use crate::kubectl::Kubectl;
+use crate::process::{Keeper, Process, log_tail};
+use crate::tools::Tools;
+use crate::watch::{Lines, Watch};
+
+/// How a cluster is to be.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How often the HPA looks. Kubernetes' default is 15 s, which people have
+    /// and figures are measured with; tests take 2 s.
+    pub hpa_sync_period: Duration,
+    /// Where its files lie while it runs; a new directory under the system's
+    /// temporary one when `None`. Must be absent or empty.
+    pub directory: Option<PathBuf>,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            hpa_sync_period: Duration::from_secs(15),
+            directory: None,
+        }
+    }
+}
+
+/// A running control plane with KEDA. Dropping it ends and removes all of it.
+#[derive(Debug)]
+pub struct Cluster {
+    // Dropped, and so killed, before the keeper removes the directory.
+    programs: Vec<Process>,
+    kubectl: Kubectl,
+    keeper: Keeper,
+}
+
+/// How often a start is tried when somebody else took one of its ports.
+const TRIES: u32 = 3;
+
+impl Cluster {
+    /// Starts a cluster and waits until the HPA can read KEDA's metrics.
+    ///
+    /// # Errors
+    /// When a program is missing (`make tools`), ends or is not ready in time.
+    pub fn start(options: &Options) -> Result<Cluster> {
+        let tools = Tools::locate()?;
+        let mut tried = 1;
+        loop {
+            match Cluster::start_once(options, &tools) {
+                Err(error) if error.is_port_taken() && tried < TRIES => tried += 1,
+                other => return other,
+            }
+        }
+    }
+
+    fn start_once(options: &Options, tools: &Tools) -> Result<Cluster> {
+        let directory = match &options.directory {
+            Some(directory) => directory.clone(),
+            None => tempfile::Builder::new()
+                .prefix("azp-cluster-")
+                .tempdir()
+                .doing(|| "making a temporary directory".to_owned())?
+                .keep(),
+        };
+        let keeper = Keeper::take(&directory)?;
+        let kubectl = Kubectl::new(tools.path("kubectl")?, keeper.directory());
+        // From here on a failure drops the cluster, and with it what has started.
+        let mut cluster = Cluster {
+            programs: Vec::new(),
+            kubectl,
+            keeper,
+        };
+        cluster.start_programs(options, tools)?;
+        Ok(cluster)
+    }
+
+    fn start_programs(&mut self, options: &Options, tools: &Tools) -> Result<()> {
+        let directory = self.keeper.directory().to_owned();
+        let certificates = directory.join("certificates");
+        std::fs::create_dir_all(&certificates)
+            .doing(|| format!("making {}", certificates.display()))?;
+        let site = Site {
+            directory: &directory,
+            tools,
+            ports: Ports::find()?,
+            certificates: Certificates::make(&certificates)?,
+        };
+        control_plane::write_access(&site)?;
+        let kubectl = &self.kubectl;
+        let programs = &mut self.programs;
+
+        programs.push(control_plane::etcd(&site)?);
+        programs.push(control_plane::apiserver(&site, kubectl)?);
+        programs.push(control_plane::scheduler(&site)?);
+        let controllers = control_plane::controller_manager(&site, options.hpa_sync_period)?;
+        keda::define(&site, kubectl)?;
+        let operator = keda::operator(&site)?;
+        let adapter = keda::adapter(&site)?;
+        control_plane::until_controllers_work(kubectl, &controllers)?;
+        keda::until_ready(&site, kubectl, &operator, &adapter)?;
+        programs.extend([controllers, operator, adapter]);
+        Ok(())
+    }
+
+    /// The file for `KUBECONFIG`.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.directory().join("kubeconfig")
+    }
+
+    /// Where the cluster's files are; its logs under `logs/`.
+    pub fn directory(&self) -> &Path {
+        self.keeper.directory()
+    }
+
+    /// Runs kubectl and gives what it printed.
+    ///
+    /// # Errors
+    /// With kubectl's own message when it refuses.
+    pub fn kubectl(&self, arguments: &[&str]) -> Result<String> {
+        self.kubectl.run(arguments, "")
+    }
+
+    /// Applies objects, given as YAML.
+    ///
+    /// # Errors
+    /// With kubectl's own message when it refuses.
+    pub fn apply(&self, yaml: &str) -> Result<()> {
+        self.kubectl
+            .run(&["apply", "--server-side", "--filename=-"], yaml)
+            .map(|_| ())
+    }
+
+    /// The `spec.replicas` of a Deployment now.
+    ///
+    /// # Errors
+    /// When there is no such Deployment.
+    pub fn replicas(&self, namespace: &str, deployment: &str) -> Result<u32> {
+        let answer = self.kubectl(&[
+            "get",
+            "deployment",
+            deployment,
+            &format!("--namespace={namespace}"),
+            "--output=jsonpath={.spec.replicas}",
+        ])?;
+        answer.trim().parse().map_err(|_| Error::Answer {
+            what: format!("the replicas of {namespace}/{deployment}"),
+            answer,
+        })
+    }
+
+    /// Watches the `spec.replicas` of a Deployment, which must be there.
+    ///
+    /// # Errors
+    /// When the watch does not begin.
+    pub fn watch_replicas(&self, namespace: &str, deployment: &str) -> Result<Watch<'_>> {
+        Watch::begin(self, namespace, deployment)
+    }
+
+    /// Watches the pods of a namespace; each line reads as an
+    /// [`Event`](crate::Event) or as nothing.
+    ///
+    /// # Errors
+    /// When kubectl cannot be started.
+    pub fn watch_pods(&self, namespace: &str) -> Result<Lines> {
+        self.watch(&[
+            "get",
+            "pods",
+            &format!("--namespace={namespace}"),
+            "--watch",
+            "--output-watch-events",
+            r#"--output=jsonpath={.type} {.object.metadata.name}{"\n"}"#,
+        ])
+    }
+
+    /// Starts a kubectl that goes on printing.
+    ///
+    /// # Errors
+    /// When kubectl cannot be started.
+    pub fn watch(&self, arguments: &[&str]) -> Result<Lines> {
+        self.kubectl.start(arguments).map(Lines::new)
+    }
+
+    /// Starts a program of the test's own beside the cluster: its log lies with
+    /// the others, and it ends with the cluster at the latest. `name` must be
+    /// used once; [`Cluster::explain`] shows the logs of names that end in a
+    /// `-` and the namespace. Of the environment it gets PATH and `environment`.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn spawn(
+        &self,
+        name: &str,
+        program: &Path,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Result<Process> {
+        Process::start(self.directory(), name, program, arguments, environment)
+    }
+
+    /// Asks `seen` every 100 ms until it gives something. For states outside of
+    /// the cluster; a change inside is awaited with a watch.
+    ///
+    /// # Errors
+    /// What `seen` fails with, or [`Error::Deadline`] with the state of the
+    /// namespace and the ends of KEDA's logs.
+    pub fn until<T>(
+        &self,
+        namespace: &str,
+        what: &str,
+        within: Duration,
+        mut seen: impl FnMut() -> Result<Option<T>>,
+    ) -> Result<T> {
+        let deadline = Instant::now() + within;
+        loop {
+            if let Some(value) = seen()? {
+                return Ok(value);
+            }
+            if Instant::now() > deadline {
+                return Err(Error::Deadline {
+                    what: what.to_owned(),
+                    waited: within,
+                    state: self.explain(namespace),
+                });
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// What a reader of a failed test needs: the objects of a namespace, its
+    /// events, and the ends of the logs of KEDA, of the HPA's controller and of
+    /// the namespace's own programs.
+    pub fn explain(&self, namespace: &str) -> String {
+        let in_namespace = format!("--namespace={namespace}");
+        let questions: [&[&str]; 2] = [
+            &[
+                "get",
+                "deployment,scaledobject,hpa",
+                "--output=wide",
+                &in_namespace,
+            ],
+            &[
+                "get",
+                "events",
+                "--sort-by=.lastTimestamp",
+                // Said of every pod, since there is no node.
+                "--field-selector=reason!=FailedScheduling",
+                &in_namespace,
+            ],
+        ];
+        let mut text = String::from("the cluster now:\n");
+        for question in questions {
+            text += &self
+                .kubectl(question)
+                .unwrap_or_else(|error| format!("{error}\n"));
+        }
+        let own = format!("-{namespace}");
+        let told = ["keda-operator", "keda-adapter", "kube-controller-manager"];
+        for (name, path) in self.logs() {
+            if told.contains(&name.as_str()) || name.ends_with(&own) {
+                text += &format!("the end of {name}'s log:\n{}\n", log_tail(&path));
+            }
+        }
+        text
+    }
+
+    /// The logs by the names of their programs.
+    fn logs(&self) -> Vec<(String, PathBuf)> {
+        let entries = std::fs::read_dir(self.directory().join("logs"));
+        let paths = entries
+            .into_iter()
+            .flatten()
+            .filter_map(|entry| Some(entry.ok()?.path()));
+        let name = |path: &Path| Some(path.file_stem()?.to_str()?.to_owned());
+        let mut logs: Vec<_> = paths
+            .filter_map(|path| Some((name(&path)?, path)))
+            .collect();
+        logs.sort();
+        logs
+    }
+
+    /// Fails when one of the cluster's programs has ended.
+    ///
+    /// # Errors
+    /// With the program's name and the end of its log.
+    pub fn check(&self) -> Result<()> {
+        self.programs.iter().try_for_each(Process::check)
+    }
+
+    /// Ends all programs and removes all files, and returns when that is done.
+    pub fn stop(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        // In the order of their start reversed nobody misses whom it needs; the
+        // state is thrown away, so none has to be asked politely.
+        while let Some(program) = self.programs.pop() {
+            drop(program);
+        }
+        self.keeper.end();
+    }
+}

@@ -1,0 +1,169 @@
+//! The emulator as a program, and its own routes: Azure DevOps as the scenarios
+//! steer it.
+
+use std::time::Duration;
+
+use azp_harness::{Cluster, Process, http};
+use serde_json::{Value, json};
+
+use super::Failure;
+
+/// The organization's name in the URL; the emulator takes any.
+const ORGANIZATION: &str = "contoso";
+
+/// Jobs that are to be queued.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Jobs<'a> {
+    pub(crate) count: u32,
+    pub(crate) demands: &'a [&'a str],
+    pub(crate) lasting: Duration,
+}
+
+/// A pool at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct PoolState {
+    /// Jobs that wait for an agent.
+    pub(crate) queued: u64,
+    /// Jobs that an agent has.
+    pub(crate) running: u64,
+    /// Jobs whose agent was killed.
+    pub(crate) lost: u64,
+    /// The names of the agents that have no job.
+    pub(crate) idle_agents: Vec<String>,
+    /// How many agents there are.
+    pub(crate) agents: usize,
+}
+
+/// A running emulator. Clones reach the same one.
+#[derive(Debug, Clone)]
+pub(crate) struct Emulator {
+    address: String,
+    _process: std::sync::Arc<Process>,
+}
+
+impl Emulator {
+    pub(crate) fn start(cluster: &Cluster, name: &str, pool: &str) -> Result<Emulator, Failure> {
+        let process = cluster.spawn(
+            &format!("emulator-{name}"),
+            env!("CARGO_BIN_EXE_azp-scaler").as_ref(),
+            &["emulator", "--listen", "127.0.0.1:0", "--pool", pool],
+            &[],
+        )?;
+        let address =
+            process.line_after("emulator listening on http://", Duration::from_secs(20))?;
+        Ok(Emulator {
+            address,
+            _process: std::sync::Arc::new(process),
+        })
+    }
+
+    /// The organization's URL, as `AZP_URL` wants it.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}/{ORGANIZATION}", self.address)
+    }
+
+    /// Queues jobs; gives their request ids.
+    pub(crate) fn queue(&self, pool: &str, jobs: Jobs<'_>) -> Result<Vec<i64>, Failure> {
+        let body = json!({
+            "count": jobs.count,
+            "demands": jobs.demands,
+            "durationSeconds": jobs.lasting.as_secs(),
+        });
+        let answer = self.ask("POST", &format!("/_emulator/pools/{pool}/jobs"), &body)?;
+        let ids = answer["requestIds"].as_array().cloned().unwrap_or_default();
+        Ok(ids.iter().filter_map(Value::as_i64).collect())
+    }
+
+    /// Cancels a job.
+    pub(crate) fn cancel(&self, pool: &str, job: i64) -> Result<(), Failure> {
+        self.ask(
+            "DELETE",
+            &format!("/_emulator/pools/{pool}/jobs/{job}"),
+            &Value::Null,
+        )?;
+        Ok(())
+    }
+
+    /// Registers an agent that takes jobs, as a pod would.
+    pub(crate) fn add_agent(&self, pool: &str, name: &str) -> Result<(), Failure> {
+        let body = json!({"name": name, "capabilities": {}});
+        self.ask("POST", &format!("/_emulator/pools/{pool}/agents"), &body)?;
+        Ok(())
+    }
+
+    /// Takes an agent away; a job that it has is lost.
+    pub(crate) fn remove_agent(&self, pool: &str, name: &str) -> Result<(), Failure> {
+        self.ask(
+            "DELETE",
+            &format!("/_emulator/pools/{pool}/agents/{name}"),
+            &Value::Null,
+        )?;
+        Ok(())
+    }
+
+    /// The pool now.
+    pub(crate) fn pool(&self, pool: &str) -> Result<PoolState, Failure> {
+        let answer = self.report(pool)?;
+        let count = |member: &str| answer["counts"][member].as_u64().unwrap_or_default();
+        let agents = answer["agents"].as_array().cloned().unwrap_or_default();
+        let idle = agents.iter().filter(|agent| agent["requestId"].is_null());
+        Ok(PoolState {
+            queued: count("queued"),
+            running: count("assigned") + count("running"),
+            lost: count("lost"),
+            idle_agents: idle
+                .filter_map(|agent| Some(agent["name"].as_str()?.to_owned()))
+                .collect(),
+            agents: agents.len(),
+        })
+    }
+
+    /// The pool's number in the organization.
+    pub(crate) fn pool_id(&self, pool: &str) -> Result<u64, Failure> {
+        let answer = self.report(pool)?;
+        answer["id"]
+            .as_u64()
+            .ok_or_else(|| format!("no id in {answer}").into())
+    }
+
+    fn report(&self, pool: &str) -> Result<Value, Failure> {
+        self.ask("GET", &format!("/_emulator/pools/{pool}"), &Value::Null)
+    }
+
+    /// How many requests Azure's routes have had.
+    pub(crate) fn requests(&self) -> Result<u64, Failure> {
+        let answer = self.ask("GET", "/_emulator/requests", &Value::Null)?;
+        answer["total"]
+            .as_u64()
+            .ok_or_else(|| format!("no total in {answer}").into())
+    }
+
+    /// Makes every request fail until [`Emulator::clear_faults`].
+    pub(crate) fn fail(&self, kind: &str) -> Result<(), Failure> {
+        self.ask("POST", "/_emulator/faults", &json!({"kind": kind}))?;
+        Ok(())
+    }
+
+    pub(crate) fn clear_faults(&self) -> Result<(), Failure> {
+        self.ask("DELETE", "/_emulator/faults", &Value::Null)?;
+        Ok(())
+    }
+
+    fn ask(&self, method: &str, path: &str, body: &Value) -> Result<Value, Failure> {
+        let text = if body.is_null() {
+            String::new()
+        } else {
+            body.to_string()
+        };
+        let answer = http::request(method, &self.address, path, &[], &text)?;
+        if !(200..300).contains(&answer.status) {
+            return Err(
+                format!("{method} {path} {text}: {} {}", answer.status, answer.body).into(),
+            );
+        }
+        match answer.body.is_empty() {
+            true => Ok(Value::Null),
+            false => Ok(serde_json::from_str(&answer.body)?),
+        }
+    }
+}

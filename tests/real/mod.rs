@@ -1,0 +1,63 @@
+//! What the scenarios on the real KEDA share: one cluster for the file, and the
+//! programs and objects that each scenario brings.
+//!
+//! May import: the harness and `serde_json`; nothing of the scaler, which is here
+//! the program that users get. Invariant: a scenario awaits events or states
+//! with a deadline; a span is watched only to see that nothing happens in it.
+
+mod agents;
+mod emulator;
+mod objects;
+mod scaler;
+pub(crate) mod steps;
+
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use azp_harness::{Cluster, Options};
+
+pub(crate) use agents::AgentPlayer;
+pub(crate) use emulator::{Emulator, Jobs, PoolState};
+pub(crate) use objects::{Scaling, deployment, namespace};
+pub(crate) use scaler::Scaler;
+
+/// How often the HPA looks, in these tests.
+pub(crate) const HPA_PERIOD: Duration = Duration::from_secs(2);
+
+/// For what takes a few of the HPA's periods, on a machine that is busy.
+pub(crate) const SOON: Duration = Duration::from_secs(60);
+
+/// The result of a scenario; an error is told as it says itself.
+pub(crate) type Outcome = Result<(), Failure>;
+
+/// A failure that shows its text and not the shape of its type.
+pub(crate) struct Failure(Box<dyn std::error::Error + Send + Sync>);
+
+impl std::fmt::Debug for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+impl<E: Into<Box<dyn std::error::Error + Send + Sync>>> From<E> for Failure {
+    fn from(error: E) -> Failure {
+        Failure(error.into())
+    }
+}
+
+/// The file's cluster, for one scenario at a time: one of them promises a time,
+/// and two cores are shared by everything.
+pub(crate) fn cluster() -> Result<(&'static Cluster, MutexGuard<'static, ()>), Failure> {
+    static TURN: Mutex<()> = Mutex::new(());
+    // Never dropped: when this process is gone, the cluster's keeper ends it.
+    static CLUSTER: LazyLock<azp_harness::Result<Cluster>> = LazyLock::new(|| {
+        Cluster::start(&Options {
+            hpa_sync_period: HPA_PERIOD,
+            ..Options::default()
+        })
+    });
+    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let cluster = CLUSTER.as_ref().map_err(ToString::to_string)?;
+    cluster.check()?;
+    Ok((cluster, turn))
+}

@@ -1,0 +1,88 @@
+//! The steps that scenarios share.
+
+use azp_harness::Cluster;
+
+use super::{Emulator, Failure, Outcome, PoolState, SOON, Scaler, Scaling, deployment, namespace};
+
+/// The pool of every scenario that needs one only.
+pub(crate) const POOL: &str = "k8s-linux";
+
+/// Takes a scenario's objects away, so that KEDA asks no scaler that has ended.
+pub(crate) fn clear(cluster: &Cluster, space: &str) -> Outcome {
+    cluster.kubectl(&["delete", "namespace", space, "--wait=false"])?;
+    Ok(())
+}
+
+/// As [`deploy_in`], in a namespace of the same name.
+pub(crate) fn deploy(
+    cluster: &Cluster,
+    name: &str,
+    emulator: &Emulator,
+    scaler: &Scaler,
+) -> Outcome {
+    cluster.apply(&namespace(name))?;
+    deploy_in(cluster, name, name, emulator, scaler)
+}
+
+/// A Deployment, its `external-push` ScaledObject, and KEDA at work on it.
+pub(crate) fn deploy_in(
+    cluster: &Cluster,
+    space: &str,
+    name: &str,
+    emulator: &Emulator,
+    scaler: &Scaler,
+) -> Outcome {
+    let metadata = [
+        ("scalerAddress", scaler.address.as_str()),
+        ("poolName", POOL),
+    ];
+    let scaling = Scaling {
+        namespace: space,
+        name,
+        trigger: "external-push",
+        metadata: &metadata,
+    };
+    cluster.apply(&deployment(space, name, &emulator.url()))?;
+    cluster.apply(&scaling.yaml())?;
+    let ready = cluster.kubectl(&[
+        "wait",
+        "--for=condition=Ready",
+        &format!("scaledobject/{name}"),
+        &format!("--namespace={space}"),
+        "--timeout=60s",
+    ]);
+    ready.map_err(|error| -> Failure {
+        format!(
+            "{error}\n{}\nthe scaler's log:\n{}",
+            cluster.explain(space),
+            scaler.log()
+        )
+        .into()
+    })?;
+    Ok(())
+}
+
+/// Waits until the pool is as `wanted`.
+pub(crate) fn until_pool(
+    cluster: &Cluster,
+    space: &str,
+    emulator: &Emulator,
+    what: &str,
+    wanted: impl Fn(&PoolState) -> bool,
+) -> Outcome {
+    cluster.until(space, what, SOON, || {
+        let state = emulator
+            .pool(POOL)
+            .map_err(|failure| as_harness_error(&failure))?;
+        Ok(wanted(&state).then_some(()))
+    })?;
+    Ok(())
+}
+
+/// For a closure that [`Cluster::until`] asks.
+pub(crate) fn as_harness_error(failure: &Failure) -> azp_harness::Error {
+    azp_harness::Error::Answer {
+        what: "the emulator".to_owned(),
+        answer: format!("{failure:?}"),
+    }
+}
