@@ -85,6 +85,26 @@ impl OrganizationUrl {
         &self.0
     }
 
+    /// Do both mean the same organization? Azure DevOps Services answers for
+    /// one under `dev.azure.com/NAME` and `NAME.visualstudio.com`, and its own
+    /// answers mix the two.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.identity() == other.identity()
+    }
+
+    /// The address, in the one form that Services' two have in common.
+    fn identity(&self) -> String {
+        // ASSUMPTION(organization-case): names of organizations and
+        // collections compare without regard to case, as host names do.
+        let address = self.0.to_lowercase();
+        let host = address.strip_prefix("https://");
+        match host.and_then(|host| host.split_once(".visualstudio.com")) {
+            Some((name, "" | "/defaultcollection")) => format!("https://dev.azure.com/{name}"),
+            _ => address,
+        }
+    }
+
     /// The organization's or collection's name, for people.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -140,6 +160,28 @@ mod tests {
             "https://tfs.example.org/My Collection",
             Ok(("https://tfs.example.org/My%20Collection", "My%20Collection")),
         );
+    }
+
+    #[test]
+    fn both_addresses_of_an_organization_are_one() {
+        let check = |a: &str, b: &str, same: bool| {
+            let (first, second) = (OrganizationUrl::parse(a), OrganizationUrl::parse(b));
+            assert_eq!(
+                first.unwrap().is_same(&second.unwrap()),
+                same,
+                "{a} and {b}"
+            );
+        };
+        let contoso = "https://dev.azure.com/contoso";
+        check(contoso, "https://contoso.visualstudio.com/", true);
+        check(
+            contoso,
+            "https://Contoso.visualstudio.com/DefaultCollection",
+            true,
+        );
+        check(contoso, "https://dev.azure.com/Contoso/", true);
+        check(contoso, "https://fabrikam.visualstudio.com", false);
+        check("https://tfs/tfs/A", "https://tfs/tfs/B", false);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use tokio::{
     sync::watch,
     time::{Instant, sleep},
 };
+use tokio_util::sync::CancellationToken;
 
 use super::{Address, Pools, pace::Pace, source::Source, view::Failure, watcher::WatchedPool};
 use crate::{ports::ReadError, telemetry::metrics::AzureRoute};
@@ -18,6 +19,8 @@ use crate::{ports::ReadError, telemetry::metrics::AzureRoute};
 #[derive(Debug)]
 pub struct PoolHandle {
     found: watch::Sender<Found>,
+    /// Forgotten, or its place taken by another.
+    retired: CancellationToken,
 }
 
 /// How far the search for a pool has come.
@@ -44,7 +47,13 @@ impl PoolHandle {
     pub(super) fn new() -> Self {
         Self {
             found: watch::Sender::new(Found::NotYet),
+            retired: CancellationToken::new(),
         }
+    }
+
+    /// Ends the search for it.
+    pub(super) fn retire(&self) {
+        self.retired.cancel();
     }
 
     /// How far the search has come.
@@ -74,12 +83,12 @@ impl Lookup {
     /// Looks the pool up until it is found; then waits until it is gone.
     pub(super) async fn run(self, handle: Arc<PoolHandle>) {
         let mut pace = Pace::new(self.pools.settings.intervals);
-        while self.pools.handles.contains_key(&self.address) {
+        while !handle.retired.is_cancelled() && self.pools.handles.contains_key(&self.address) {
             match self.look().await {
                 Ok(watched) => {
                     pace.read(true);
                     handle.found.send_replace(Found::Yes(Arc::clone(&watched)));
-                    self.wait_until_gone(&watched).await;
+                    self.wait_until_gone(&handle, &watched).await;
                     handle.found.send_replace(Found::NotYet);
                 }
                 Err(error) => {
@@ -90,7 +99,11 @@ impl Lookup {
                         times: pace.failures(),
                     };
                     handle.found.send_replace(Found::No(failure));
-                    sleep(pace.wait(fastrand::f64())).await;
+                    let wait = sleep(pace.wait(fastrand::f64()));
+                    tokio::select! {
+                        () = wait => {}
+                        () = handle.retired.cancelled() => return,
+                    }
                 }
             }
         }
@@ -121,7 +134,7 @@ impl Lookup {
 
     /// A pool may be deleted and made anew under the same name, with another
     /// number; and its watcher may have ended while this name was not asked for.
-    async fn wait_until_gone(&self, watched: &WatchedPool) {
+    async fn wait_until_gone(&self, handle: &PoolHandle, watched: &WatchedPool) {
         let mut views = watched.views();
         while !watched.has_ended() {
             let gone = |view: &super::View| {
@@ -136,6 +149,7 @@ impl Lookup {
             tokio::select! {
                 changed = views.changed() => if changed.is_err() { return },
                 () = watched.ended() => return,
+                () = handle.retired.cancelled() => return,
             }
         }
     }

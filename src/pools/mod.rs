@@ -82,8 +82,14 @@ impl Pools {
     #[must_use]
     pub fn new(settings: PoolSettings, metrics: Arc<Metrics>) -> Self {
         Self {
-            handles: Cache::builder().time_to_idle(settings.forget_after).build(),
-            watched: Cache::builder().time_to_idle(settings.forget_after).build(),
+            handles: Cache::builder()
+                .time_to_idle(settings.forget_after)
+                .eviction_listener(|_, handle: Arc<PoolHandle>, _| handle.retire())
+                .build(),
+            watched: Cache::builder()
+                .time_to_idle(settings.forget_after)
+                .eviction_listener(|_, watched: Arc<WatchedPool>, _| watched.retire())
+                .build(),
             settings,
             metrics,
         }
@@ -111,13 +117,15 @@ impl Pools {
         if self.handles.entry_count() >= self.settings.max_pools {
             return Err(TooManyPools);
         }
-        let handle = self.handles.get_with(address.clone(), || {
-            let handle = Arc::new(PoolHandle::new());
+        let entry = self.handles.entry(address.clone());
+        let entry = entry.or_insert_with(|| Arc::new(PoolHandle::new()));
+        if entry.is_fresh() {
+            // Only now: the task ends when the cache does not hold its pool, and
+            // the cache holds nothing before an initializer has returned.
             let looking = lookup::Lookup::new(self.clone(), Arc::clone(source), address);
-            tokio::spawn(looking.run(Arc::clone(&handle)));
-            handle
-        });
-        Ok(handle)
+            tokio::spawn(looking.run(Arc::clone(entry.value())));
+        }
+        Ok(entry.into_value())
     }
 
     /// How many pools there may be at most.
@@ -166,9 +174,10 @@ impl Pools {
     /// The watcher of a pool; the same for every name that the pool has.
     fn watch(&self, source: &Arc<Source>, pool: crate::domain::pool::Pool) -> Arc<WatchedPool> {
         let key = (source.organization().clone(), pool.id);
-        self.watched.get_with(key.clone(), || {
-            let watched = Arc::new(WatchedPool::new(Arc::clone(source), pool));
-            let (cache, task) = (self.watched.clone(), Arc::clone(&watched));
+        let entry = self.watched.entry(key.clone());
+        let entry = entry.or_insert_with(|| Arc::new(WatchedPool::new(Arc::clone(source), pool)));
+        if entry.is_fresh() {
+            let (cache, task) = (self.watched.clone(), Arc::clone(entry.value()));
             let around = Surroundings {
                 intervals: self.settings.intervals,
                 metrics: Arc::clone(&self.metrics),
@@ -177,8 +186,8 @@ impl Pools {
                 // Not a read of the cache, so it does not count as asking.
                 task.run(&around, || cache.contains_key(&key)).await;
             });
-            watched
-        })
+        }
+        entry.into_value()
     }
 }
 

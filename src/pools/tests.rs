@@ -10,6 +10,9 @@ use super::{
 };
 use crate::ports::ReadError;
 
+/// For what must come, in real time; only a failure waits this long.
+const MINUTE_AT_MOST: Duration = Duration::from_secs(60);
+
 const BUSY: Duration = Duration::from_secs(5);
 
 struct Bench {
@@ -262,4 +265,30 @@ async fn a_pool_that_nobody_asks_for_is_watched_no_more() {
     let again = bench.watched(&linux()).await;
     next_view(&again, View::is_known).await;
     assert!(!Arc::ptr_eq(&watched, &again));
+}
+
+#[tokio::test]
+async fn a_watcher_that_rests_is_not_overtaken_by_another() {
+    let (short, long) = (Duration::from_millis(20), Duration::from_secs(3600));
+    let bench = bench(
+        Says::Jobs(Vec::new()),
+        short,
+        Intervals {
+            busy: long,
+            idle: long,
+        },
+    );
+    let first = bench.watched(&linux()).await;
+    next_view(&first, View::is_known).await;
+    let second = loop {
+        // moka's time passes for real, and nothing tells that it has.
+        tokio::time::sleep(2 * short).await;
+        let watched = bench.watched(&linux()).await;
+        if !Arc::ptr_eq(&first, &watched) {
+            break watched;
+        }
+    };
+    let ended = tokio::time::timeout(MINUTE_AT_MOST, first.ended()).await;
+    assert!(ended.is_ok(), "two watchers read one pool");
+    next_view(&second, View::is_known).await;
 }

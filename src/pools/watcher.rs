@@ -38,6 +38,8 @@ pub struct WatchedPool {
     nudged: Notify,
     stale: Notify,
     turn: Mutex<Turn>,
+    /// Its place in memory was taken away: forgotten, or taken by another.
+    retired: CancellationToken,
     ended: CancellationToken,
 }
 
@@ -69,6 +71,7 @@ impl WatchedPool {
             turn: Mutex::new(Turn {
                 due: Instant::now(),
             }),
+            retired: CancellationToken::new(),
             ended: CancellationToken::new(),
         }
     }
@@ -123,6 +126,12 @@ impl WatchedPool {
         self.ended.is_cancelled()
     }
 
+    /// Ends its watcher. Without it one that rests could be overtaken: by the
+    /// time it looks whether anybody asks, somebody asks another watcher.
+    pub(super) fn retire(&self) {
+        self.retired.cancel();
+    }
+
     /// Waits until its watcher ends.
     pub async fn ended(&self) {
         self.ended.cancelled().await;
@@ -137,7 +146,7 @@ impl WatchedPool {
     /// Reads the queue until nobody is interested any more.
     pub(super) async fn run(&self, around: &Surroundings, interested: impl Fn() -> bool) {
         let mut pace = Pace::new(around.intervals);
-        while interested() {
+        while !self.retired.is_cancelled() && interested() {
             self.expect_turn_within(super::source_pause_cap());
             self.source.wait(around.intervals.busy).await;
             let started = Instant::now();
@@ -205,6 +214,7 @@ impl WatchedPool {
     async fn rest(&self, started: Instant, wait: Duration, failed: bool) {
         tokio::select! {
             () = sleep_until(started + wait) => {}
+            () = self.retired.cancelled() => {}
             () = self.nudged.notified() => sleep_until(started + NUDGE_GAP).await,
             // While the service fails, the back-off holds whoever asks.
             () = self.stale.notified(), if !failed => sleep_until(started + NUDGE_GAP).await,

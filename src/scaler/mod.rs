@@ -129,7 +129,7 @@ impl Answers for Scaler {
     fn nudge(&self, organization: Option<&OrganizationUrl>) -> usize {
         let pools = self.inner.pools.all();
         let meant = |pool: &&Arc<WatchedPool>| {
-            organization.is_none_or(|organization| pool.source().organization() == organization)
+            organization.is_none_or(|asked| pool.source().organization().is_same(asked))
         };
         pools.iter().filter(meant).map(|pool| pool.nudge()).count()
     }
@@ -155,7 +155,7 @@ impl Inner {
     fn note(&self, call: &Call<'_>, ask: Option<Ask>) -> Result<Arc<Registered>, Unanswered> {
         let registered = self.registry.note(call, ask)?;
         match &registered.trigger.organization {
-            Some(asked) if asked != self.source.organization() => {
+            Some(asked) if !asked.is_same(self.source.organization()) => {
                 Err(Unanswered::UnknownOrganization {
                     asked: asked.clone(),
                     configured: self.source.organization().clone(),

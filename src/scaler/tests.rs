@@ -211,7 +211,7 @@ async fn a_trigger_for_another_organization_is_refused_without_a_request() {
         matches!(error, Unanswered::UnknownOrganization { .. }),
         "{error}"
     );
-    let own = "poolName: linux; organizationURL: https://dev.azure.com/contoso/";
+    let own = "poolName: linux; organizationURL: https://contoso.visualstudio.com/";
     assert_eq!(bench.script.lookups.load(Ordering::SeqCst), 0);
     assert_eq!(bench.number("linux", own).await, 0);
 }

@@ -1,0 +1,87 @@
+//! A pool that is asked for is looked up and read, whichever worker runs first.
+//!
+//! On real worker threads: with one thread a task never runs before the call
+//! that spawned it has returned, and that order is what this is about.
+
+use std::{sync::Arc, time::Duration};
+
+use azp_scaler::{
+    domain::{
+        job::JobRequest,
+        organization::OrganizationUrl,
+        pool::{Pool, PoolId, PoolRef},
+    },
+    pools::{Found, Intervals, PoolSettings, Pools, Source},
+    ports::{AgentPools, ReadError, Reading},
+    telemetry::metrics::Metrics,
+};
+use futures::future::BoxFuture;
+
+/// Has every pool, and no job in any.
+struct Any;
+
+impl AgentPools for Any {
+    fn pool<'a>(&'a self, pool: &'a PoolRef) -> BoxFuture<'a, Result<Reading<Pool>, ReadError>> {
+        let PoolRef::Id(id) = pool else {
+            panic!("asked for by name: {pool}")
+        };
+        let value = Pool {
+            id: *id,
+            name: "any".into(),
+            is_hosted: false,
+        };
+        Box::pin(async { Ok(Reading { value, pause: None }) })
+    }
+
+    fn unfinished_jobs(
+        &self,
+        _pool: PoolId,
+    ) -> BoxFuture<'_, Result<Reading<Vec<JobRequest>>, ReadError>> {
+        Box::pin(async {
+            Ok(Reading {
+                value: Vec::new(),
+                pause: None,
+            })
+        })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn every_pool_that_is_asked_for_is_looked_up_and_read() {
+    let hour = Duration::from_secs(3600);
+    let settings = PoolSettings {
+        intervals: Intervals {
+            busy: hour,
+            idle: hour,
+        },
+        forget_after: hour,
+        max_pools: 10_000,
+        longest_reading: hour,
+        readings_at_once: 8,
+    };
+    let organization = OrganizationUrl::parse("https://dev.azure.com/contoso").unwrap();
+    let source = Arc::new(Source::new(organization, Arc::new(Any)));
+    let pools = Pools::new(settings, Arc::new(Metrics::new()));
+    let mut handles = Vec::new();
+    for id in 1..=2000 {
+        handles.push(pools.handle(&source, &PoolRef::Id(PoolId(id))).unwrap());
+        tokio::task::yield_now().await;
+    }
+    let read = async {
+        for handle in &handles {
+            let mut changes = handle.changes();
+            let found = changes.wait_for(|found| matches!(found, Found::Yes(_)));
+            let Found::Yes(watched) = found.await.unwrap().clone() else {
+                unreachable!()
+            };
+            let mut views = watched.views();
+            let read = views.wait_for(|view| view.snapshot.is_some()).await;
+            assert!(read.is_ok());
+        }
+    };
+    let outcome = tokio::time::timeout(Duration::from_secs(30), read).await;
+    let unfound = handles
+        .iter()
+        .filter(|handle| !matches!(handle.found(), Found::Yes(_)));
+    assert!(outcome.is_ok(), "never looked up: {}", unfound.count());
+}
