@@ -241,6 +241,8 @@ struct Row(&'static str, &'static [(&'static str, &'static str)], u32);
 #[test]
 fn the_metadata_of_azure_pipelines_gives_the_same_replicas() -> Outcome {
     const BY_ID: &str = "by-id";
+    const PARENT: &str = "parent";
+    const IN_FLIGHT: &str = "not-in-flight";
     const JAVA: &[&str] = &["java", "Agent.Version -gtVersion 2.182.1"];
     const BOTH: &[&str] = &["java", "docker"];
     const QUEUE: [(u32, &[&str]); 4] = [(1, &[]), (2, JAVA), (3, BOTH), (2, &["Windows"])];
@@ -270,6 +272,9 @@ fn the_metadata_of_azure_pipelines_gives_the_same_replicas() -> Outcome {
         ),
         Row("three-for-each", &[("targetPipelinesQueueLength", "3")], 3),
         Row("unfinished", &[("fetchUnfinishedJobsOnly", "true")], 8),
+        // Azure DevOps tells matched agents only where not every agent matches.
+        Row(PARENT, &[("parent", "java-template")], 2),
+        Row(IN_FLIGHT, &[("scaleOnInFlight", "false")], 7),
         // By number instead of by name.
         Row(
             BY_ID,
@@ -289,6 +294,14 @@ fn the_metadata_of_azure_pipelines_gives_the_same_replicas() -> Outcome {
     let mut watches = Vec::new();
     let mut queued = Vec::new();
     for Row(row, metadata, expected) in rows {
+        if row == PARENT {
+            emulator.add_template(row, "java-template", &["java"])?;
+            emulator.add_template(row, "plain-template", &[])?;
+        }
+        if row == IN_FLIGHT {
+            // It takes the job without demands.
+            emulator.add_agent(row, "worker")?;
+        }
         for (count, demands) in QUEUE {
             let jobs = Jobs {
                 count,

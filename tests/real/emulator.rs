@@ -91,6 +91,18 @@ impl Emulator {
         Ok(())
     }
 
+    /// Registers an agent that is disabled: jobs are matched to it, and it takes
+    /// none.
+    pub(crate) fn add_template(&self, pool: &str, name: &str, has: &[&str]) -> Result<(), Failure> {
+        let has: serde_json::Map<_, _> = has
+            .iter()
+            .map(|it| ((*it).to_owned(), json!("1")))
+            .collect();
+        let body = json!({"name": name, "capabilities": has, "enabled": false});
+        self.ask("POST", &format!("/_emulator/pools/{pool}/agents"), &body)?;
+        Ok(())
+    }
+
     /// Takes an agent away; a job that it has is lost.
     pub(crate) fn remove_agent(&self, pool: &str, name: &str) -> Result<(), Failure> {
         self.ask(
