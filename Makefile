@@ -9,7 +9,7 @@ help: ## print this
 
 .PHONY: demo
 demo: ## watch a working day of jobs pass in two minutes
-	@$(CARGO) run --release --locked --quiet --bin azp-scaler -- demo $(ARGS)
+	@$(CARGO) run --locked --bin azp-scaler -- demo $(ARGS)
 
 .PHONY: check
 check: ## what needs Rust alone: format, lints, tests of the crate

@@ -7,11 +7,13 @@
 //!
 //! [`Answers`]: crate::scaler::answers::Answers
 
+mod client;
 mod convert;
 mod server;
 mod service;
 mod streams;
 
+pub use client::{CallError, Client, Metric};
 pub use server::{GrpcError, serve};
 
 /// KEDA's protocol: messages, client and server, as generated.

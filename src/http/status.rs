@@ -8,6 +8,7 @@ use std::sync::Arc;
 use axum::{
     Json,
     extract::{Query, State},
+    http::StatusCode,
 };
 use serde::Deserialize;
 
@@ -24,11 +25,18 @@ pub(super) struct Filter {
 pub(super) async fn status<A: Answers>(
     State(shared): State<Arc<Shared<A>>>,
     Query(filter): Query<Filter>,
-) -> Json<Status> {
-    let mut status = shared.site.answers.status();
+) -> Result<Json<Status>, StatusCode> {
+    // Reasons for a thousand jobs and a hundred profiles take a while; KEDA's
+    // calls must not wait for them.
+    let answers = Arc::clone(&shared.site.answers);
+    let status = tokio::task::spawn_blocking(move || answers.status());
+    // It fails only where it panicked, or where the runtime is going down.
+    let Ok(mut status) = status.await else {
+        return Err(StatusCode::SERVICE_UNAVAILABLE);
+    };
     if let Some(name) = filter.pool {
         let name = name.to_lowercase();
         status.pools.retain(|pool| pool.pool.to_lowercase() == name);
     }
-    Json(status)
+    Ok(Json(status))
 }

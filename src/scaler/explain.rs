@@ -56,6 +56,17 @@ pub(super) fn status(inner: &Inner) -> Status {
 /// The same in numbers alone.
 pub(super) fn gauges(inner: &Inner) -> Gauges {
     let mut gauges = Gauges::default();
+    for (organization, pool, failure) in inner.pools.not_found() {
+        gauges.pools.push(PoolGauges {
+            organization: organization.name().to_owned(),
+            pool: pool.to_string(),
+            jobs: [JobState::Queued, JobState::Assigned, JobState::Running]
+                .map(|state| (state.name(), 0)),
+            unclaimed: 0,
+            age_seconds: None,
+            failures_in_a_row: failure.map_or(0, |failure| failure.times),
+        });
+    }
     for watched in inner.pools.all() {
         let view = watched.view();
         let decided = decided(inner, &watched, &view);
