@@ -11,7 +11,7 @@ use azp_scaler::{
         organization::OrganizationUrl,
         pool::{Pool, PoolId, PoolRef},
     },
-    pools::{Found, Intervals, PoolSettings, Pools, Source},
+    pools::{Found, Intervals, PoolAddress, PoolSettings, Pools, Source},
     ports::{AgentPools, ReadError, Reading},
     telemetry::metrics::Metrics,
 };
@@ -60,11 +60,15 @@ async fn every_pool_that_is_asked_for_is_looked_up_and_read() {
         readings_at_once: 8,
     };
     let organization = OrganizationUrl::parse("https://dev.azure.com/contoso").unwrap();
-    let source = Arc::new(Source::new(organization, Arc::new(Any)));
+    let source = Arc::new(Source::new(organization.clone(), Arc::new(Any)));
     let pools = Pools::new(settings, Arc::new(Metrics::new()));
     let mut handles = Vec::new();
     for id in 1..=2000 {
-        handles.push(pools.handle(&source, &PoolRef::Id(PoolId(id))).unwrap());
+        let address = PoolAddress {
+            organization: organization.clone(),
+            pool: PoolRef::Id(PoolId(id)),
+        };
+        handles.push(pools.handle(&source, &address).unwrap());
         tokio::task::yield_now().await;
     }
     let read = async {

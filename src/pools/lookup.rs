@@ -12,7 +12,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Address, Pools, pace::Pace, source::Source, view::Failure, watcher::WatchedPool};
+use super::{PoolAddress, Pools, pace::Pace, source::Source, view::Failure, watcher::WatchedPool};
 use crate::{ports::ReadError, telemetry::metrics::AzureRoute};
 
 /// A pool as a trigger names it, found or not.
@@ -38,7 +38,7 @@ pub enum Found {
 pub(super) struct Lookup {
     pools: Pools,
     source: Arc<Source>,
-    address: Address,
+    address: PoolAddress,
 }
 
 // === impl PoolHandle ===
@@ -72,7 +72,7 @@ impl PoolHandle {
 // === impl Lookup ===
 
 impl Lookup {
-    pub(super) fn new(pools: Pools, source: Arc<Source>, address: Address) -> Self {
+    pub(super) fn new(pools: Pools, source: Arc<Source>, address: PoolAddress) -> Self {
         Self {
             pools,
             source,
@@ -112,8 +112,7 @@ impl Lookup {
     async fn look(&self) -> Result<Arc<WatchedPool>, ReadError> {
         self.source.wait(self.pools.settings.intervals.busy).await;
         let started = Instant::now();
-        let (_, pool) = &self.address;
-        let outcome = self.source.api().pool(pool).await;
+        let outcome = self.source.api().pool(&self.address.pool).await;
         let metrics = &self.pools.metrics;
         metrics.azure_request(AzureRoute::Pool, outcome.as_ref().err(), started.elapsed());
         if let Some(pause) = outcome
@@ -143,7 +142,7 @@ impl Lookup {
                     .is_some_and(|failure| matches!(failure.error, ReadError::PoolNotFound { .. }))
             };
             if gone(&views.borrow_and_update()) {
-                self.pools.watched.invalidate(&super::key_of(watched));
+                self.pools.watched.invalidate(watched.key());
                 return;
             }
             tokio::select! {
@@ -158,7 +157,7 @@ impl Lookup {
         let known =
             matches!(handle.found(), Found::No(before) if before.error.kind() == error.kind());
         if !known {
-            let (organization, pool) = &self.address;
+            let PoolAddress { organization, pool } = &self.address;
             tracing::warn!(%pool, %organization, kind = error.kind(), "the pool cannot be looked up: {error}");
         }
     }

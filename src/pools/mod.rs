@@ -31,7 +31,7 @@ pub use self::{
 use crate::{
     domain::{
         organization::OrganizationUrl,
-        pool::{PoolId, PoolRef},
+        pool::{Pool, PoolId, PoolRef},
     },
     telemetry::metrics::Metrics,
 };
@@ -60,8 +60,23 @@ pub struct PoolSettings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooManyPools;
 
-/// A pool as a trigger names it.
-type Address = (OrganizationUrl, PoolRef);
+/// A pool as a trigger names it: one pool may have several.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PoolAddress {
+    /// The organization, as the source spells it.
+    pub organization: OrganizationUrl,
+    /// The name or number in it.
+    pub pool: PoolRef,
+}
+
+/// What a pool has one of.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PoolKey {
+    /// The organization, as the source spells it.
+    pub organization: OrganizationUrl,
+    /// The number in it.
+    pub id: PoolId,
+}
 
 /// All pools that somebody asks for.
 ///
@@ -71,8 +86,8 @@ pub struct Pools {
     settings: PoolSettings,
     metrics: Arc<Metrics>,
     /// moka keeps both by time: what nobody has read for a while is gone.
-    handles: Cache<Address, Arc<PoolHandle>>,
-    watched: Cache<(OrganizationUrl, PoolId), Arc<WatchedPool>>,
+    handles: Cache<PoolAddress, Arc<PoolHandle>>,
+    watched: Cache<PoolKey, Arc<WatchedPool>>,
 }
 
 // === impl Pools ===
@@ -103,13 +118,12 @@ impl Pools {
     pub fn handle(
         &self,
         source: &Arc<Source>,
-        pool: &PoolRef,
+        address: &PoolAddress,
     ) -> Result<Arc<PoolHandle>, TooManyPools> {
-        let address = (source.organization().clone(), pool.clone());
-        if let Some(handle) = self.handles.get(&address) {
+        if let Some(handle) = self.handles.get(address) {
             if let Found::Yes(watched) = handle.found() {
                 // Keeps the watcher as well, by its number.
-                let _ = self.watched.get(&key_of(&watched));
+                let _ = self.watched.get(watched.key());
             }
             return Ok(handle);
         }
@@ -122,7 +136,7 @@ impl Pools {
         if entry.is_fresh() {
             // Only now: the task ends when the cache does not hold its pool, and
             // the cache holds nothing before an initializer has returned.
-            let looking = lookup::Lookup::new(self.clone(), Arc::clone(source), address);
+            let looking = lookup::Lookup::new(self.clone(), Arc::clone(source), address.clone());
             tokio::spawn(looking.run(Arc::clone(entry.value())));
         }
         Ok(entry.into_value())
@@ -158,24 +172,27 @@ impl Pools {
 
     /// Every pool that is named but not found yet, with the reason.
     #[must_use]
-    pub fn not_found(&self) -> Vec<(OrganizationUrl, PoolRef, Option<Failure>)> {
+    pub fn not_found(&self) -> Vec<(PoolAddress, Option<Failure>)> {
         let handles = self.handles.iter().filter_map(|(address, handle)| {
             let failure = match handle.found() {
                 Found::Yes(_) => return None,
                 Found::NotYet => None,
                 Found::No(failure) => Some(failure),
             };
-            let (organization, pool) = (*address).clone();
-            Some((organization, pool, failure))
+            Some(((*address).clone(), failure))
         });
         handles.collect()
     }
 
     /// The watcher of a pool; the same for every name that the pool has.
-    fn watch(&self, source: &Arc<Source>, pool: crate::domain::pool::Pool) -> Arc<WatchedPool> {
-        let key = (source.organization().clone(), pool.id);
+    fn watch(&self, source: &Arc<Source>, pool: Pool) -> Arc<WatchedPool> {
+        let key = PoolKey {
+            organization: source.organization().clone(),
+            id: pool.id,
+        };
         let entry = self.watched.entry(key.clone());
-        let entry = entry.or_insert_with(|| Arc::new(WatchedPool::new(Arc::clone(source), pool)));
+        let entry = entry
+            .or_insert_with(|| Arc::new(WatchedPool::new(Arc::clone(source), key.clone(), pool)));
         if entry.is_fresh() {
             let (cache, task) = (self.watched.clone(), Arc::clone(entry.value()));
             let around = Surroundings {
@@ -189,10 +206,6 @@ impl Pools {
         }
         entry.into_value()
     }
-}
-
-fn key_of(watched: &WatchedPool) -> (OrganizationUrl, PoolId) {
-    (watched.source().organization().clone(), watched.pool().id)
 }
 
 impl std::fmt::Debug for Pools {

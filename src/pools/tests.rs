@@ -49,7 +49,7 @@ fn steady(says: Says) -> Bench {
 
 impl Bench {
     fn handle(&self, pool: &PoolRef) -> Arc<PoolHandle> {
-        self.pools.handle(&self.source, pool).unwrap()
+        self.pools.handle(&self.source, &address(pool)).unwrap()
     }
 
     async fn watched(&self, pool: &PoolRef) -> Arc<WatchedPool> {
@@ -68,6 +68,13 @@ impl Bench {
 
 async fn next_view(watched: &WatchedPool, wanted: impl FnMut(&View) -> bool) -> View {
     watched.views().wait_for(wanted).await.unwrap().clone()
+}
+
+fn address(pool: &PoolRef) -> PoolAddress {
+    PoolAddress {
+        organization: organization(),
+        pool: pool.clone(),
+    }
 }
 
 fn linux() -> PoolRef {
@@ -241,7 +248,10 @@ async fn there_is_a_limit() {
     }
     let fourth = PoolRef::Id(PoolId(4));
     assert_eq!(
-        bench.pools.handle(&bench.source, &fourth).unwrap_err(),
+        bench
+            .pools
+            .handle(&bench.source, &address(&fourth))
+            .unwrap_err(),
         TooManyPools
     );
     bench.handle(&PoolRef::Id(PoolId(1)));

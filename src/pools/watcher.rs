@@ -15,6 +15,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    PoolKey,
     pace::{Intervals, Pace},
     source::Source,
     view::View,
@@ -33,6 +34,7 @@ const NUDGE_GAP: Duration = Duration::from_millis(200);
 #[derive(Debug)]
 pub struct WatchedPool {
     source: Arc<Source>,
+    key: PoolKey,
     pool: Pool,
     views: watch::Sender<View>,
     nudged: Notify,
@@ -61,9 +63,10 @@ pub(super) struct Surroundings {
 // === impl WatchedPool ===
 
 impl WatchedPool {
-    pub(super) fn new(source: Arc<Source>, pool: Pool) -> Self {
+    pub(super) fn new(source: Arc<Source>, key: PoolKey, pool: Pool) -> Self {
         Self {
             source,
+            key,
             pool,
             views: watch::Sender::new(View::default()),
             nudged: Notify::new(),
@@ -80,6 +83,12 @@ impl WatchedPool {
     #[must_use]
     pub fn pool(&self) -> &Pool {
         &self.pool
+    }
+
+    /// What it is known by.
+    #[must_use]
+    pub fn key(&self) -> &PoolKey {
+        &self.key
     }
 
     /// Where it is read from.

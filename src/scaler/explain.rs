@@ -39,10 +39,10 @@ pub(super) fn status(inner: &Inner) -> Status {
         .iter()
         .map(|watched| pool_status(inner, watched))
         .collect();
-    for (organization, pool, failure) in inner.pools.not_found() {
+    for (address, failure) in inner.pools.not_found() {
         pools.push(PoolStatus {
             failure: failure.as_ref().map(failure_status),
-            ..empty_pool(organization.to_string(), pool.to_string())
+            ..empty_pool(address.organization.to_string(), address.pool.to_string())
         });
     }
     pools.sort_by(|a, b| (&a.organization, &a.pool).cmp(&(&b.organization, &b.pool)));
@@ -56,10 +56,10 @@ pub(super) fn status(inner: &Inner) -> Status {
 /// The same in numbers alone.
 pub(super) fn gauges(inner: &Inner) -> Gauges {
     let mut gauges = Gauges::default();
-    for (organization, pool, failure) in inner.pools.not_found() {
+    for (address, failure) in inner.pools.not_found() {
         gauges.pools.push(PoolGauges {
-            organization: organization.name().to_owned(),
-            pool: pool.to_string(),
+            organization: address.organization.name().to_owned(),
+            pool: address.pool.to_string(),
             jobs: [JobState::Queued, JobState::Assigned, JobState::Running]
                 .map(|state| (state.name(), 0)),
             unclaimed: 0,

@@ -30,11 +30,8 @@ use self::{
     status::{Gauges, Status},
 };
 use crate::{
-    domain::{
-        organization::OrganizationUrl,
-        pool::{PoolId, PoolRef},
-    },
-    pools::{Found, PoolHandle, Pools, Source, View, WatchedPool},
+    domain::{organization::OrganizationUrl, pool::PoolRef},
+    pools::{Found, PoolHandle, PoolKey, Pools, Source, View, WatchedPool},
 };
 
 /// A first call for a pool waits this long for the first snapshot, so that a
@@ -68,7 +65,7 @@ struct Inner {
     source: Arc<Source>,
     pools: Pools,
     registry: Registry,
-    decisions: Cache<(OrganizationUrl, PoolId), Arc<PoolDecision>>,
+    decisions: Cache<PoolKey, Arc<PoolDecision>>,
     started: Instant,
 }
 
@@ -79,11 +76,15 @@ impl Scaler {
     #[must_use]
     pub fn new(settings: ScalerSettings, source: Arc<Source>, pools: Pools) -> Self {
         let inner = Inner {
-            source,
             pools,
-            registry: Registry::new(settings.forget_after, settings.max_scaling_objects),
+            registry: Registry::new(
+                source.organization().clone(),
+                settings.forget_after,
+                settings.max_scaling_objects,
+            ),
             decisions: Cache::builder().time_to_idle(settings.forget_after).build(),
             started: Instant::now(),
+            source,
             settings,
         };
         Self {
@@ -102,7 +103,7 @@ impl std::fmt::Debug for Scaler {
 
 impl Answers for Scaler {
     fn spec(&self, call: &Call<'_>) -> Result<MetricSpec, Unanswered> {
-        let registered = self.inner.note(call, None)?;
+        let registered = self.inner.registry.note(call, None)?;
         let trigger = &registered.trigger;
         // KEDA's own trigger puts the pool's number here, which takes a
         // request to learn; the pool as the trigger names it does as well.
@@ -117,12 +118,12 @@ impl Answers for Scaler {
     }
 
     async fn answer(&self, call: &Call<'_>, ask: Ask) -> Result<Answer, Unanswered> {
-        let registered = self.inner.note(call, Some(ask))?;
+        let registered = self.inner.registry.note(call, Some(ask))?;
         self.inner.answer(&registered).await
     }
 
     fn activity(&self, call: &Call<'_>) -> Result<BoxStream<'static, bool>, Unanswered> {
-        let registered = self.inner.note(call, None)?;
+        let registered = self.inner.registry.note(call, None)?;
         Ok(streams::activity(Arc::clone(&self.inner), registered))
     }
 
@@ -151,20 +152,6 @@ impl Answers for Scaler {
 // === impl Inner ===
 
 impl Inner {
-    /// The scaling object of a call, if its trigger may be answered.
-    fn note(&self, call: &Call<'_>, ask: Option<Ask>) -> Result<Arc<Registered>, Unanswered> {
-        let registered = self.registry.note(call, ask)?;
-        match &registered.trigger.organization {
-            Some(asked) if !asked.is_same(self.source.organization()) => {
-                Err(Unanswered::UnknownOrganization {
-                    asked: asked.clone(),
-                    configured: self.source.organization().clone(),
-                })
-            }
-            _ => Ok(registered),
-        }
-    }
-
     async fn answer(&self, registered: &Arc<Registered>) -> Result<Answer, Unanswered> {
         let handle = self.handle(registered)?;
         let (pool, watched) = (
@@ -230,7 +217,7 @@ impl Inner {
 
     fn handle(&self, registered: &Registered) -> Result<Arc<PoolHandle>, Unanswered> {
         self.pools
-            .handle(&self.source, &registered.trigger.pool)
+            .handle(&self.source, &registered.address)
             .map_err(|_| Unanswered::TooMany {
                 what: "pools",
                 limit: self.pools.limit(),
@@ -252,12 +239,12 @@ impl Inner {
             let _ = timeout(FIRST_SNAPSHOT_WAIT, known).await;
             found = handle.found();
         }
-        let pool = registered.trigger.pool.to_string();
+        let pool = || registered.trigger.pool.to_string();
         match found {
             Found::Yes(watched) => Ok(watched),
-            Found::NotYet => Err(Unanswered::NotReadYet { pool }),
+            Found::NotYet => Err(Unanswered::NotReadYet { pool: pool() }),
             Found::No(failure) => Err(Unanswered::Unreadable {
-                pool,
+                pool: pool(),
                 last_read: None,
                 cause: failure.error,
             }),
@@ -265,16 +252,16 @@ impl Inner {
     }
 
     fn decision(&self, watched: &Arc<WatchedPool>) -> Arc<PoolDecision> {
-        let key = (watched.source().organization().clone(), watched.pool().id);
+        let key = watched.key();
         let decision = self
             .decisions
-            .get_with_by_ref(&key, || Arc::new(PoolDecision::new(Arc::clone(watched))));
+            .get_with_by_ref(key, || Arc::new(PoolDecision::new(Arc::clone(watched))));
         if Arc::ptr_eq(decision.watched(), watched) {
             return decision;
         }
         // The watcher had ended and another one has begun.
         let decision = Arc::new(PoolDecision::new(Arc::clone(watched)));
-        self.decisions.insert(key, Arc::clone(&decision));
+        self.decisions.insert(key.clone(), Arc::clone(&decision));
         decision
     }
 }

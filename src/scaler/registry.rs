@@ -1,6 +1,6 @@
 //! The scaling objects that KEDA has named, each with its parsed trigger.
 //!
-//! May import: domain. Invariant: a trigger is parsed once, and a scaling
+//! May import: domain, pools. Invariant: a trigger is parsed once, and a scaling
 //! object that nobody calls for any more is forgotten, at the latest after the
 //! time-to-idle; an edited trigger replaces the one before it within two of
 //! KEDA's polling rounds.
@@ -18,7 +18,10 @@ use super::{
     answer::Unanswered,
     answers::{Ask, Call},
 };
-use crate::domain::{profile::ScalingObject, trigger::Trigger};
+use crate::{
+    domain::{organization::OrganizationUrl, profile::ScalingObject, trigger::Trigger},
+    pools::PoolAddress,
+};
 
 /// Kubernetes: no name or namespace is longer.
 const LONGEST_NAME: usize = 253;
@@ -37,10 +40,14 @@ pub(super) struct ObjectKey {
 pub(super) struct Registered {
     pub(super) key: ObjectKey,
     pub(super) trigger: Trigger,
+    /// Its pool.
+    pub(super) address: PoolAddress,
 }
 
 /// All of them.
 pub(super) struct Registry {
+    /// The only one that a trigger may name.
+    organization: OrganizationUrl,
     registered: Cache<ObjectKey, Arc<Registered>>,
     limit: u64,
     /// For each scaling object, its triggers, and whether KEDA has asked for
@@ -51,8 +58,9 @@ pub(super) struct Registry {
 // === impl Registry ===
 
 impl Registry {
-    pub(super) fn new(forget_after: Duration, limit: u64) -> Self {
+    pub(super) fn new(organization: OrganizationUrl, forget_after: Duration, limit: u64) -> Self {
         Self {
+            organization,
             registered: Cache::builder().time_to_idle(forget_after).build(),
             limit,
             rounds: Mutex::new(HashMap::new()),
@@ -68,7 +76,7 @@ impl Registry {
         let key = key_of(call)?;
         let registered = match self.registered.get(&key) {
             Some(registered) => registered,
-            None => self.register(key, call)?,
+            None => self.register(&key, call)?,
         };
         // KEDA asks for the activity once in each polling round, so a second
         // time means that a new round has begun.
@@ -91,12 +99,13 @@ impl Registry {
         self.registered.contains_key(key)
     }
 
-    fn register(&self, key: ObjectKey, call: &Call<'_>) -> Result<Arc<Registered>, Unanswered> {
+    fn register(&self, key: &ObjectKey, call: &Call<'_>) -> Result<Arc<Registered>, Unanswered> {
         let metadata = call
             .metadata
             .iter()
             .map(|(key, value)| (key.as_str(), value.as_str()));
         let trigger = Trigger::parse(metadata)?;
+        self.check_organization(&trigger)?;
         self.registered.run_pending_tasks();
         if self.registered.entry_count() >= self.limit {
             return Err(Unanswered::TooMany {
@@ -106,9 +115,30 @@ impl Registry {
             });
         }
         tracing::info!(scaling_object = %key.object, pool = %trigger.pool, "a scaling object calls");
-        Ok(self
-            .registered
-            .get_with(key.clone(), || Arc::new(Registered { key, trigger })))
+        let address = PoolAddress {
+            organization: self.organization.clone(),
+            pool: trigger.pool.clone(),
+        };
+        let registered = || {
+            Arc::new(Registered {
+                key: key.clone(),
+                trigger,
+                address,
+            })
+        };
+        Ok(self.registered.get_with_by_ref(key, registered))
+    }
+
+    fn check_organization(&self, trigger: &Trigger) -> Result<(), Unanswered> {
+        match &trigger.organization {
+            Some(asked) if !asked.is_same(&self.organization) => {
+                Err(Unanswered::UnknownOrganization {
+                    asked: asked.clone(),
+                    configured: self.organization.clone(),
+                })
+            }
+            _ => Ok(()),
+        }
     }
 
     fn begin_round(&self, key: &ObjectKey) {
@@ -174,7 +204,8 @@ mod tests {
     }
 
     fn registry() -> Registry {
-        Registry::new(Duration::from_secs(600), 3)
+        let organization = OrganizationUrl::parse("https://dev.azure.com/contoso").unwrap();
+        Registry::new(organization, Duration::from_secs(600), 3)
     }
 
     fn ask(registry: &Registry, name: &str, pool: &str) -> Result<Arc<Registered>, Unanswered> {
