@@ -13,11 +13,14 @@ use crate::{
     azure::{Client, ClientSettings, Credential, PersonalAccessToken},
     config::ServeConfig,
     grpc, http,
-    pools::{Intervals, PoolSettings, Pools, Source},
+    pools::{Intervals, PoolSettings, Pools, Source, SourceId, SourceSettings},
     scaler::{Scaler, ScalerSettings},
     shutdown::{Grace, Shutdown},
     telemetry::metrics::Metrics,
 };
+
+/// Requests to Azure DevOps under way at once.
+const READINGS_AT_ONCE: usize = 8;
 
 /// A scaler whose ports are bound and which does not run yet.
 #[derive(Debug)]
@@ -49,11 +52,15 @@ impl App {
         let grpc = bind(config.grpc_listen, "--grpc-listen").await?;
         let http = bind(config.http_listen, "--http-listen").await?;
         let metrics = Arc::new(Metrics::new());
-        let client = client(&config)?;
-        let concurrency = client.concurrency;
-        let client = Client::new(client)?;
-        let source = Arc::new(Source::new(config.url.clone(), Arc::new(client)));
-        let pools = Pools::new(pool_settings(&config, concurrency), Arc::clone(&metrics));
+        let client = Client::new(client(&config)?)?;
+        let source = Source::new(
+            source_id(&config),
+            Arc::new(client),
+            source_settings(&config),
+            Arc::clone(&metrics),
+        );
+        let pools = Pools::new(pool_settings(&config));
+        let source = Arc::new(source);
         let scaler = Scaler::new(scaler_settings(&config), source, pools);
         Ok(Self {
             grpc,
@@ -145,7 +152,23 @@ fn client(config: &ServeConfig) -> anyhow::Result<ClientSettings> {
     })
 }
 
-const fn pool_settings(config: &ServeConfig, readings_at_once: usize) -> PoolSettings {
+/// One credential so far, so its name says no more.
+fn source_id(config: &ServeConfig) -> SourceId {
+    SourceId {
+        organization: config.url.clone(),
+        credential: "default".into(),
+    }
+}
+
+const fn source_settings(config: &ServeConfig) -> SourceSettings {
+    SourceSettings {
+        places: READINGS_AT_ONCE,
+        // A queue that comes in pages takes several requests.
+        longest_reading: config.request_timeout.saturating_mul(4),
+    }
+}
+
+const fn pool_settings(config: &ServeConfig) -> PoolSettings {
     PoolSettings {
         intervals: Intervals {
             busy: config.poll_interval,
@@ -153,8 +176,6 @@ const fn pool_settings(config: &ServeConfig, readings_at_once: usize) -> PoolSet
         },
         forget_after: config.forget_after,
         max_pools: config.max_pools,
-        longest_reading: config.request_timeout,
-        readings_at_once,
     }
 }
 

@@ -26,6 +26,9 @@ use tokio::{
 /// After a failure of the listener itself, such as no file descriptor left.
 const ACCEPT_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
+/// A caller who means it has sent enough for a first answer by then.
+const FIRST_ANSWER_WITHIN: Duration = Duration::from_secs(15);
+
 /// A listener with places.
 #[derive(Debug)]
 pub struct Connections {
@@ -44,7 +47,9 @@ pub struct Connection {
 
 #[derive(Debug)]
 struct Silence {
+    /// How long it may last now: less before the first answer.
     limit: Duration,
+    later: Duration,
     last_written: Instant,
     /// May be over too early; it is put off then. So a write costs no more than
     /// a look at the clock.
@@ -99,10 +104,14 @@ impl Connections {
         }
         Connection {
             stream,
-            silence: self.silence.map(|limit| Silence {
-                limit,
-                last_written: Instant::now(),
-                over: Box::pin(sleep(limit)),
+            silence: self.silence.map(|later| {
+                let limit = later.min(FIRST_ANSWER_WITHIN);
+                Silence {
+                    limit,
+                    later,
+                    last_written: Instant::now(),
+                    over: Box::pin(sleep(limit)),
+                }
             }),
             _place: place,
         }
@@ -157,6 +166,7 @@ impl Connection {
     fn was_written(&mut self, written: &Poll<io::Result<usize>>) {
         if let (Some(silence), Poll::Ready(Ok(1..))) = (&mut self.silence, written) {
             silence.last_written = Instant::now();
+            silence.limit = silence.later;
         }
     }
 }

@@ -11,7 +11,7 @@ use azp_scaler::{
         organization::OrganizationUrl,
         pool::{Pool, PoolId, PoolRef},
     },
-    pools::{Found, Intervals, PoolAddress, PoolSettings, Pools, Source},
+    pools::{Found, Intervals, PoolAddress, PoolSettings, Pools, Source, SourceId, SourceSettings},
     ports::{AgentPools, ReadError, Reading},
     telemetry::metrics::Metrics,
 };
@@ -56,17 +56,24 @@ async fn every_pool_that_is_asked_for_is_looked_up_and_read() {
         },
         forget_after: hour,
         max_pools: 10_000,
-        longest_reading: hour,
-        readings_at_once: 8,
     };
     let organization = OrganizationUrl::parse("https://dev.azure.com/contoso").unwrap();
-    let source = Arc::new(Source::new(organization.clone(), Arc::new(Any)));
-    let pools = Pools::new(settings, Arc::new(Metrics::new()));
+    let id = SourceId {
+        organization,
+        credential: "default".into(),
+    };
+    let bounds = SourceSettings {
+        places: 8,
+        longest_reading: hour,
+    };
+    let metrics = Arc::new(Metrics::new());
+    let source = Arc::new(Source::new(id.clone(), Arc::new(Any), bounds, metrics));
+    let pools = Pools::new(settings);
     let mut handles = Vec::new();
-    for id in 1..=2000 {
+    for number in 1..=2000 {
         let address = PoolAddress {
-            organization: organization.clone(),
-            pool: PoolRef::Id(PoolId(id)),
+            source: id.clone(),
+            pool: PoolRef::Id(PoolId(number)),
         };
         handles.push(pools.handle(&source, &address).unwrap());
         tokio::task::yield_now().await;

@@ -35,8 +35,7 @@ pub(super) const fn code(unanswered: &Unanswered) -> GrpcCode {
         Unanswered::Learning { .. }
         | Unanswered::NotReadYet { .. }
         | Unanswered::Unreadable { .. }
-        | Unanswered::Late { .. }
-        | Unanswered::ShuttingDown => GrpcCode::Unavailable,
+        | Unanswered::Late { .. } => GrpcCode::Unavailable,
     }
 }
 

@@ -18,10 +18,7 @@ use super::{
     streams::{self, Messages},
 };
 use crate::{
-    scaler::{
-        answer::Unanswered,
-        answers::{Answers, Ask},
-    },
+    scaler::{answer::Unanswered, answers::Answers},
     shutdown::Shutdown,
     telemetry::metrics::{Call, GrpcCode, Metrics, Rpc},
 };
@@ -45,7 +42,7 @@ impl<A: Answers> ExternalScaler for Service<A> {
     ) -> Result<Response<IsActiveResponse>, Status> {
         let mut call = self.metrics.call(Rpc::IsActive);
         let asked = convert::call(request.get_ref());
-        let answer = self.answers.answer(&asked, Ask::Activity).await;
+        let answer = self.answers.answer(&asked).await;
         let answer = ended(&mut call, answer)?;
         Ok(Response::new(convert::activity(answer.active)))
     }
@@ -88,7 +85,7 @@ impl<A: Answers> ExternalScaler for Service<A> {
             return Err(no_scaling_object());
         };
         let asked = convert::call(&object);
-        let answer = self.answers.answer(&asked, Ask::Number).await;
+        let answer = self.answers.answer(&asked).await;
         let answer = ended(&mut call, answer)?;
         Ok(Response::new(convert::values(metric_name, &answer)))
     }

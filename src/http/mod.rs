@@ -101,6 +101,7 @@ fn router<A: Answers>(site: Site<A>) -> Router {
         .route("/metrics", get(metrics::metrics::<A>))
         .route("/status", get(status::status::<A>))
         .route("/hooks/azure-devops", post(hook::azure_devops::<A>))
+        .route("/hooks/azure-devops/", post(hook::azure_devops::<A>))
         .fallback(not_found)
         .with_state(shared)
 }

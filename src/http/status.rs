@@ -6,14 +6,15 @@
 use std::sync::Arc;
 
 use axum::{
-    Json,
     extract::{Query, State},
-    http::StatusCode,
+    http::{StatusCode, header::CONTENT_TYPE},
+    response::{IntoResponse as _, Response},
 };
 use serde::Deserialize;
+use tokio::sync::Semaphore;
 
 use super::Shared;
-use crate::scaler::{answers::Answers, status::Status};
+use crate::scaler::answers::Answers;
 
 /// What to show.
 #[derive(Debug, Deserialize)]
@@ -22,21 +23,28 @@ pub(super) struct Filter {
     pool: Option<String>,
 }
 
+/// One page is made at a time: it is the largest thing that a caller can ask
+/// for, and nobody has to prove who he is.
+static PAGES: Semaphore = Semaphore::const_new(1);
+
 pub(super) async fn status<A: Answers>(
     State(shared): State<Arc<Shared<A>>>,
     Query(filter): Query<Filter>,
-) -> Result<Json<Status>, StatusCode> {
-    // Reasons for a thousand jobs and a hundred profiles take a while; KEDA's
+) -> Response {
+    let Ok(page) = PAGES.try_acquire() else {
+        let message = "another status page is being made; ask again in a moment\n";
+        return (StatusCode::SERVICE_UNAVAILABLE, message).into_response();
+    };
+    // Reasons for thousands of jobs and a hundred profiles take a while; KEDA's
     // calls must not wait for them.
     let answers = Arc::clone(&shared.site.answers);
-    let status = tokio::task::spawn_blocking(move || answers.status());
-    // It fails only where it panicked, or where the runtime is going down.
-    let Ok(mut status) = status.await else {
-        return Err(StatusCode::SERVICE_UNAVAILABLE);
-    };
-    if let Some(name) = filter.pool {
-        let name = name.to_lowercase();
-        status.pools.retain(|pool| pool.pool.to_lowercase() == name);
+    let text = tokio::task::spawn_blocking(move || {
+        let _page = page;
+        serde_json::to_vec(&answers.status(filter.pool.as_deref()))
+    });
+    match text.await {
+        Ok(Ok(text)) => ([(CONTENT_TYPE, "application/json")], text).into_response(),
+        // It panicked, or the runtime is going down.
+        Ok(Err(_)) | Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
     }
-    Ok(Json(status))
 }

@@ -6,14 +6,11 @@
 
 use std::sync::Arc;
 
-use tokio::{
-    sync::watch,
-    time::{Instant, sleep},
-};
+use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::{PoolAddress, Pools, pace::Pace, source::Source, view::Failure, watcher::WatchedPool};
-use crate::{ports::ReadError, telemetry::metrics::AzureRoute};
+use crate::{domain::pool::Pool, ports::ReadError, telemetry::metrics::AzureRoute};
 
 /// A pool as a trigger names it, found or not.
 #[derive(Debug)]
@@ -80,75 +77,81 @@ impl Lookup {
         }
     }
 
-    /// Looks the pool up until it is found; then waits until it is gone.
+    /// Looks the pool up until it is found, and again when it seems to be gone.
     pub(super) async fn run(self, handle: Arc<PoolHandle>) {
         let mut pace = Pace::new(self.pools.settings.intervals);
         while !handle.retired.is_cancelled() && self.pools.handles.contains_key(&self.address) {
             match self.look().await {
-                Ok(watched) => {
+                Ok(pool) => {
                     pace.read(true);
-                    handle.found.send_replace(Found::Yes(Arc::clone(&watched)));
+                    let watched = self.watched(&handle, pool);
                     self.wait_until_gone(&handle, &watched).await;
-                    handle.found.send_replace(Found::NotYet);
                 }
                 Err(error) => {
                     pace.failed();
-                    self.tell(&handle, &error);
-                    let failure = Failure {
-                        error,
-                        times: pace.failures(),
-                    };
-                    handle.found.send_replace(Found::No(failure));
-                    let wait = sleep(pace.wait(fastrand::f64()));
+                    self.not_found(&handle, error, pace.failures());
                     tokio::select! {
-                        () = wait => {}
-                        () = handle.retired.cancelled() => return,
+                        () = sleep(pace.wait(fastrand::f64())) => {}
+                        () = handle.retired.cancelled() => {}
                     }
                 }
             }
         }
     }
 
-    async fn look(&self) -> Result<Arc<WatchedPool>, ReadError> {
-        self.source.wait(self.pools.settings.intervals.busy).await;
-        let started = Instant::now();
-        let outcome = self.source.api().pool(&self.address.pool).await;
-        let metrics = &self.pools.metrics;
-        metrics.azure_request(AzureRoute::Pool, outcome.as_ref().err(), started.elapsed());
-        if let Some(pause) = outcome
-            .as_ref()
-            .map_or_else(ReadError::retry_after, |reading| reading.pause)
-        {
-            self.source.pause(pause);
+    async fn look(&self) -> Result<Pool, ReadError> {
+        let pool = &self.address.pool;
+        self.source
+            .ask(AzureRoute::Pool, |api| api.pool(pool))
+            .await
+            .outcome
+    }
+
+    /// The watcher of the pool that was found: the one that there is, unless
+    /// the pool was made anew and has another number.
+    fn watched(&self, handle: &PoolHandle, pool: Pool) -> Arc<WatchedPool> {
+        if let Found::Yes(watched) = handle.found() {
+            if watched.pool().id == pool.id && !watched.has_ended() {
+                return watched;
+            }
+            self.pools.forget(&watched);
         }
-        let pool = outcome?.value;
         tracing::info!(
             pool = %pool.name,
             id = %pool.id,
             organization = %self.source.organization(),
             "watching the pool"
         );
-        Ok(self.pools.watch(&self.source, pool))
+        let watched = self.pools.watch(&self.source, pool);
+        handle.found.send_replace(Found::Yes(Arc::clone(&watched)));
+        watched
     }
 
-    /// A pool may be deleted and made anew under the same name, with another
-    /// number; and its watcher may have ended while this name was not asked for.
+    /// A pool that was found once keeps its last snapshot: whether that is too
+    /// old is not decided here.
+    fn not_found(&self, handle: &PoolHandle, error: ReadError, times: u32) {
+        self.tell(handle, &error);
+        if !matches!(handle.found(), Found::Yes(_)) {
+            handle
+                .found
+                .send_replace(Found::No(Failure { error, times }));
+        }
+    }
+
+    /// Waits until a reading says that the pool is not there, or until its
+    /// watcher has ended while this name was not asked for.
     async fn wait_until_gone(&self, handle: &PoolHandle, watched: &WatchedPool) {
         let mut views = watched.views();
-        while !watched.has_ended() {
-            let gone = |view: &super::View| {
-                view.failure
-                    .as_ref()
-                    .is_some_and(|failure| matches!(failure.error, ReadError::PoolNotFound { .. }))
-            };
-            if gone(&views.borrow_and_update()) {
-                self.pools.watched.invalidate(watched.key());
-                return;
-            }
+        loop {
             tokio::select! {
                 changed = views.changed() => if changed.is_err() { return },
                 () = watched.ended() => return,
                 () = handle.retired.cancelled() => return,
+            }
+            let view = views.borrow_and_update();
+            let error = view.failure.as_ref().map(|failure| &failure.error);
+            if matches!(error, Some(ReadError::PoolNotFound { .. })) {
+                return;
             }
         }
     }
@@ -157,7 +160,7 @@ impl Lookup {
         let known =
             matches!(handle.found(), Found::No(before) if before.error.kind() == error.kind());
         if !known {
-            let PoolAddress { organization, pool } = &self.address;
+            let (organization, pool) = (self.source.organization(), &self.address.pool);
             tracing::warn!(%pool, %organization, kind = error.kind(), "the pool cannot be looked up: {error}");
         }
     }

@@ -20,26 +20,14 @@ use std::{sync::Arc, time::Duration};
 
 use moka::sync::Cache;
 
-use self::watcher::Surroundings;
 pub use self::{
     lookup::{Found, PoolHandle},
     pace::Intervals,
-    source::Source,
+    source::{Source, SourceId, SourceSettings},
     view::{Failure, Snapshot, View},
     watcher::WatchedPool,
 };
-use crate::{
-    domain::{
-        organization::OrganizationUrl,
-        pool::{Pool, PoolId, PoolRef},
-    },
-    telemetry::metrics::Metrics,
-};
-
-/// The longest pause that a service can ask for and get.
-pub(crate) const fn source_pause_cap() -> Duration {
-    Duration::from_secs(3600)
-}
+use crate::domain::pool::{Pool, PoolId, PoolRef};
 
 /// How pools are watched.
 #[derive(Clone, Copy, Debug)]
@@ -50,10 +38,6 @@ pub struct PoolSettings {
     pub forget_after: Duration,
     /// How many pools there may be at most.
     pub max_pools: u64,
-    /// How long one reading may take at most, once it has begun.
-    pub longest_reading: Duration,
-    /// How many readings are under way at once; the others wait for a place.
-    pub readings_at_once: usize,
 }
 
 /// There are as many pools as there may be.
@@ -63,18 +47,18 @@ pub struct TooManyPools;
 /// A pool as a trigger names it: one pool may have several.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PoolAddress {
-    /// The organization, as the source spells it.
-    pub organization: OrganizationUrl,
-    /// The name or number in it.
+    /// Where it is read from.
+    pub source: SourceId,
+    /// The name or number there.
     pub pool: PoolRef,
 }
 
 /// What a pool has one of.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PoolKey {
-    /// The organization, as the source spells it.
-    pub organization: OrganizationUrl,
-    /// The number in it.
+    /// Where it is read from.
+    pub source: SourceId,
+    /// The number there.
     pub id: PoolId,
 }
 
@@ -84,7 +68,6 @@ pub struct PoolKey {
 #[derive(Clone)]
 pub struct Pools {
     settings: PoolSettings,
-    metrics: Arc<Metrics>,
     /// moka keeps both by time: what nobody has read for a while is gone.
     handles: Cache<PoolAddress, Arc<PoolHandle>>,
     watched: Cache<PoolKey, Arc<WatchedPool>>,
@@ -95,7 +78,7 @@ pub struct Pools {
 impl Pools {
     /// No pools yet.
     #[must_use]
-    pub fn new(settings: PoolSettings, metrics: Arc<Metrics>) -> Self {
+    pub fn new(settings: PoolSettings) -> Self {
         Self {
             handles: Cache::builder()
                 .time_to_idle(settings.forget_after)
@@ -106,7 +89,6 @@ impl Pools {
                 .eviction_listener(|_, watched: Arc<WatchedPool>, _| watched.retire())
                 .build(),
             settings,
-            metrics,
         }
     }
 
@@ -154,19 +136,15 @@ impl Pools {
         self.watched.iter().map(|(_, watched)| watched).collect()
     }
 
-    /// The name of a pool whose watcher should have come round long ago.
-    ///
-    /// A service that fails slowly makes readings queue up for a place, which
-    /// is no watcher's fault: the patience grows with the number of pools.
+    /// The name of a pool whose watcher should have come round long ago. A
+    /// service that fails slowly, or wants a pause, is no watcher's fault.
     #[must_use]
     pub fn stuck(&self) -> Option<String> {
         let pools = self.all();
-        let turns = pools.len() / self.settings.readings_at_once.max(1) + 2;
-        let patience = self
-            .settings
-            .longest_reading
-            .saturating_mul(u32::try_from(turns).unwrap_or(u32::MAX));
-        let stuck = pools.iter().find(|pool| pool.is_late_by(patience))?;
+        // Those that are looked up take places as well.
+        let asking = pools.len() + usize::try_from(self.handles.entry_count()).unwrap_or(0);
+        let late = |pool: &&Arc<WatchedPool>| pool.is_late_by(pool.source().patience(asking));
+        let stuck = pools.iter().find(late)?;
         Some(stuck.pool().name.to_string())
     }
 
@@ -187,7 +165,7 @@ impl Pools {
     /// The watcher of a pool; the same for every name that the pool has.
     fn watch(&self, source: &Arc<Source>, pool: Pool) -> Arc<WatchedPool> {
         let key = PoolKey {
-            organization: source.organization().clone(),
+            source: source.id().clone(),
             id: pool.id,
         };
         let entry = self.watched.entry(key.clone());
@@ -195,16 +173,21 @@ impl Pools {
             .or_insert_with(|| Arc::new(WatchedPool::new(Arc::clone(source), key.clone(), pool)));
         if entry.is_fresh() {
             let (cache, task) = (self.watched.clone(), Arc::clone(entry.value()));
-            let around = Surroundings {
-                intervals: self.settings.intervals,
-                metrics: Arc::clone(&self.metrics),
-            };
+            let intervals = self.settings.intervals;
             tokio::spawn(async move {
                 // Not a read of the cache, so it does not count as asking.
-                task.run(&around, || cache.contains_key(&key)).await;
+                task.run(intervals, || cache.contains_key(&key)).await;
             });
         }
         entry.into_value()
+    }
+
+    /// Ends a watcher whose pool is gone, unless another has its place.
+    fn forget(&self, watched: &Arc<WatchedPool>) {
+        let held = self.watched.get(watched.key());
+        if held.is_some_and(|held| Arc::ptr_eq(&held, watched)) {
+            self.watched.invalidate(watched.key());
+        }
     }
 }
 

@@ -78,6 +78,38 @@ impl Pace {
     }
 }
 
+/// How many readings beyond the interval's service hooks may ask for: a few at
+/// once, then two in each interval. A hook names no pool, so one run's events
+/// reach every pool of its organization.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Allowance {
+    left: f64,
+    most: f64,
+    /// In this time one comes back.
+    each: Duration,
+}
+
+// === impl Allowance ===
+
+impl Allowance {
+    pub(super) fn new(intervals: Intervals) -> Self {
+        const AT_ONCE: f64 = 4.0;
+        Self {
+            left: AT_ONCE,
+            most: AT_ONCE,
+            each: intervals.busy / 2,
+        }
+    }
+
+    /// Takes one, `passed` after the last one was taken; tells how long the
+    /// reading has to wait for it.
+    pub(super) fn take(&mut self, passed: Duration) -> Duration {
+        let each = self.each.as_secs_f64().max(f64::MIN_POSITIVE);
+        self.left = (self.left + passed.as_secs_f64() / each).min(self.most) - 1.0;
+        self.each.mul_f64((-self.left).max(0.0))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,6 +146,16 @@ mod tests {
             "moved", "failed", "failed", "failed", "failed", "failed", "moved",
         ];
         assert_eq!(waits(&turns), [5.0, 5.0, 10.0, 20.0, 40.0, 60.0, 5.0]);
+    }
+
+    #[test]
+    fn a_storm_of_hooks_gets_a_few_readings_at_once_and_then_two_in_an_interval() {
+        let mut allowance = Allowance::new(INTERVALS);
+        let waits: Vec<f64> = (0..6)
+            .map(|_| allowance.take(Duration::ZERO).as_secs_f64())
+            .collect();
+        assert_eq!(waits, [0.0, 0.0, 0.0, 0.0, 2.5, 5.0]);
+        assert_eq!(allowance.take(Duration::from_secs(3600)), Duration::ZERO);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use std::{
 
 use futures::future::BoxFuture;
 
+use super::{Source, SourceId, SourceSettings};
 use crate::{
     domain::{
         demand::Demands,
@@ -37,6 +38,8 @@ pub(crate) struct Script {
     pools: Mutex<HashMap<String, u32>>,
     says: Mutex<Option<Says>>,
     pause: Mutex<Option<Duration>>,
+    /// How long each answer takes.
+    takes: Mutex<Duration>,
     pub(crate) lookups: AtomicUsize,
     pub(crate) readings: AtomicUsize,
 }
@@ -61,6 +64,10 @@ impl Script {
 
     pub(crate) fn pause_next(&self, pause: Duration) {
         *self.pause.lock().unwrap() = Some(pause);
+    }
+
+    pub(crate) fn take(&self, time: Duration) {
+        *self.takes.lock().unwrap() = time;
     }
 
     pub(crate) fn renumber(&self, name: &str, id: u32) {
@@ -116,7 +123,9 @@ impl AgentPools for Script {
             .expect("the test did not say what to answer");
         let pause = self.pause.lock().unwrap().take();
         let gone = self.known(&PoolRef::Id(pool)).is_none();
+        let takes = *self.takes.lock().unwrap();
         Box::pin(async move {
+            tokio::time::sleep(takes).await;
             match says {
                 _ if gone => Err(Self::not_found(&PoolRef::Id(pool))),
                 Says::Jobs(jobs) => Ok(Reading { value: jobs, pause }),
@@ -125,6 +134,24 @@ impl AgentPools for Script {
             }
         })
     }
+}
+
+/// What the sources of tests are told apart by.
+pub(crate) fn source_id() -> SourceId {
+    SourceId {
+        organization: organization(),
+        credential: "default".into(),
+    }
+}
+
+/// A source that reads this script.
+pub(crate) fn source(script: &Arc<Script>) -> Arc<Source> {
+    let settings = SourceSettings {
+        places: 8,
+        longest_reading: Duration::from_secs(30),
+    };
+    let api = Arc::clone(script) as Arc<dyn AgentPools>;
+    Arc::new(Source::new(source_id(), api, settings, Arc::default()))
 }
 
 pub(crate) fn organization() -> OrganizationUrl {

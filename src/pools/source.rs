@@ -1,22 +1,62 @@
 //! A source: one organization read with one credential.
 //!
-//! May import: domain, ports. Invariant: while the service wants to be left
-//! alone, no watcher of the source reads, whichever pool was told so.
+//! May import: domain, ports, telemetry. Invariant: whoever reads takes a place
+//! first and then waits until the service may be asked, so that a pause that
+//! one pool was told of holds every pool of the source, those that waited for a
+//! place included.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use tokio::time::{Instant, sleep_until};
+use futures::future::BoxFuture;
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, sleep_until, timeout},
+};
 
-use crate::{domain::organization::OrganizationUrl, ports::AgentPools};
+use crate::{
+    domain::organization::OrganizationUrl,
+    ports::{AgentPools, ReadError, Reading},
+    telemetry::metrics::{AzureRoute, Metrics},
+};
+
+/// What tells sources apart: pools are shared by those who read the same
+/// organization with the same credential, and by nobody else.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SourceId {
+    /// The organization.
+    pub organization: OrganizationUrl,
+    /// The credential's name; never a part of the credential itself.
+    pub credential: Box<str>,
+}
+
+/// Within which bounds a source is read.
+#[derive(Clone, Copy, Debug)]
+pub struct SourceSettings {
+    /// How many readings are under way at once; the others wait for a place.
+    pub places: usize,
+    /// How long one reading may take, all pages of a list together.
+    pub longest_reading: Duration,
+}
 
 /// Where pools are read from.
 pub struct Source {
-    organization: OrganizationUrl,
+    id: SourceId,
     api: Arc<dyn AgentPools>,
+    settings: SourceSettings,
+    places: Semaphore,
     quiet_until: Mutex<Option<Instant>>,
+    metrics: Arc<Metrics>,
+}
+
+/// What came of a reading.
+pub(super) struct Asked<T> {
+    /// When the service was asked.
+    pub(super) at: Instant,
+    /// What it said.
+    pub(super) outcome: Result<T, ReadError>,
 }
 
 // === impl Source ===
@@ -24,26 +64,91 @@ pub struct Source {
 impl Source {
     /// A source that reads through `api`.
     #[must_use]
-    pub fn new(organization: OrganizationUrl, api: Arc<dyn AgentPools>) -> Self {
+    pub fn new(
+        id: SourceId,
+        api: Arc<dyn AgentPools>,
+        settings: SourceSettings,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         Self {
-            organization,
+            id,
             api,
+            settings,
+            places: Semaphore::new(settings.places.max(1)),
             quiet_until: Mutex::new(None),
+            metrics,
         }
+    }
+
+    /// What tells it apart.
+    #[must_use]
+    pub fn id(&self) -> &SourceId {
+        &self.id
     }
 
     /// The organization that it reads.
     #[must_use]
     pub fn organization(&self) -> &OrganizationUrl {
-        &self.organization
+        &self.id.organization
     }
 
-    pub(super) fn api(&self) -> &dyn AgentPools {
-        &*self.api
+    /// How long the service wants to be left alone yet, where it does.
+    #[must_use]
+    pub fn pause_left(&self) -> Option<Duration> {
+        let left = self
+            .quiet_until()?
+            .saturating_duration_since(Instant::now());
+        (!left.is_zero()).then_some(left)
+    }
+
+    /// Asks the service, once there is a place and it may be asked.
+    pub(super) async fn ask<'a, T>(
+        &'a self,
+        route: AzureRoute,
+        read: impl FnOnce(&'a dyn AgentPools) -> BoxFuture<'a, Result<Reading<T>, ReadError>>,
+    ) -> Asked<T> {
+        // Nobody closes the semaphore, so there is always a place to come.
+        let _place = self.places.acquire().await;
+        while let Some(left) = self.pause_left() {
+            sleep_until(Instant::now() + left).await;
+        }
+        let at = Instant::now();
+        let limit = self.settings.longest_reading;
+        let outcome = match timeout(limit, read(&*self.api)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(ReadError::TimedOut { limit }),
+        };
+        self.metrics
+            .azure_request(route, outcome.as_ref().err(), at.elapsed());
+        let pause = outcome
+            .as_ref()
+            .map_or_else(ReadError::retry_after, |reading| reading.pause);
+        if let Some(pause) = pause {
+            self.pause(pause);
+        }
+        Asked {
+            at,
+            outcome: outcome.map(|reading| reading.value),
+        }
+    }
+
+    /// For how long a reading may be under way or wait for its place before
+    /// something must be wrong, with this many pools: each place may have to
+    /// see all of its share through.
+    pub(super) fn patience(&self, pools: usize) -> Duration {
+        let turns = pools / self.settings.places.max(1) + 2;
+        let turns = u32::try_from(turns).unwrap_or(u32::MAX);
+        self.settings.longest_reading.saturating_mul(turns)
+    }
+
+    /// Has the service not wanted a pause for this long?
+    pub(super) fn was_open_for(&self, time: Duration) -> bool {
+        self.quiet_until()
+            .is_none_or(|until| until.elapsed() > time)
     }
 
     /// The service asked for a pause; an earlier, longer one stays.
-    pub(super) fn pause(&self, pause: Duration) {
+    fn pause(&self, pause: Duration) {
         let until = Instant::now() + pause;
         let mut quiet = self
             .quiet_until
@@ -52,27 +157,18 @@ impl Source {
         *quiet = Some(quiet.map_or(until, |before| before.max(until)));
     }
 
-    /// Waits until the service may be asked again. Watchers that waited for
-    /// the same moment are spread over `spread` after it.
-    pub(super) async fn wait(&self, spread: Duration) {
-        while let Some(until) = self.quiet_until() {
-            sleep_until(until + spread.mul_f64(fastrand::f64())).await;
-        }
-    }
-
     fn quiet_until(&self) -> Option<Instant> {
-        let quiet = self
+        *self
             .quiet_until
             .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        quiet.filter(|until| *until > Instant::now())
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl std::fmt::Debug for Source {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Source")
-            .field("organization", &self.organization)
+            .field("id", &self.id)
             .finish_non_exhaustive()
     }
 }

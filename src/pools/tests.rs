@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use tokio::time::{Instant, advance};
 
 use super::{
-    scripted::{Says, Script, organization, queued},
+    scripted::{self, Says, Script, queued},
     *,
 };
 use crate::ports::ReadError;
@@ -27,12 +27,10 @@ fn bench(says: Says, forget_after: Duration, intervals: Intervals) -> Bench {
         intervals,
         forget_after,
         max_pools: 3,
-        longest_reading: Duration::from_secs(30),
-        readings_at_once: 8,
     };
     Bench {
-        source: Arc::new(Source::new(organization(), Arc::clone(&script) as _)),
-        pools: Pools::new(settings, Arc::new(Metrics::default())),
+        source: scripted::source(&script),
+        pools: Pools::new(settings),
         script,
     }
 }
@@ -45,6 +43,20 @@ fn steady(says: Says) -> Bench {
         idle: 3 * BUSY,
     };
     bench(says, Duration::from_secs(3600), intervals)
+}
+
+/// The same with this many pools, numbered from 1.
+fn steady_with(says: Says, pools: u32) -> Bench {
+    let mut bench = steady(says);
+    for id in 1..=pools {
+        bench.script.renumber(&format!("pool-{id}"), id);
+    }
+    let settings = PoolSettings {
+        max_pools: 1_000,
+        ..bench.pools.settings
+    };
+    bench.pools = Pools::new(settings);
+    bench
 }
 
 impl Bench {
@@ -72,7 +84,7 @@ async fn next_view(watched: &WatchedPool, wanted: impl FnMut(&View) -> bool) -> 
 
 fn address(pool: &PoolRef) -> PoolAddress {
     PoolAddress {
-        organization: organization(),
+        source: scripted::source_id(),
         pool: pool.clone(),
     }
 }
@@ -169,8 +181,8 @@ async fn a_failure_stands_beside_the_last_good_queue() {
         .await
         .snapshot
         .unwrap();
-    assert_eq!(
-        back.version, good.version,
+    assert!(
+        Arc::ptr_eq(&back.queue, &good.queue),
         "the queue is the same, so nothing is decided anew"
     );
     assert!(back.read_at > good.read_at);
@@ -238,6 +250,69 @@ async fn a_pool_that_was_made_anew_is_found_under_its_new_number() {
         |found: &Found| matches!(found, Found::Yes(watched) if watched.pool().id == PoolId(40));
     changes.wait_for(anew).await.unwrap();
     old.ended().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_holds_those_too_that_wait_for_a_place() {
+    let bench = steady_with(Says::Jobs(Vec::new()), 100);
+    bench.script.take(Duration::from_secs(1));
+    bench.script.pause_next(Duration::from_secs(600));
+    let began = Instant::now();
+    for id in 1..=100 {
+        bench.handle(&PoolRef::Id(PoolId(id)));
+    }
+    advance(Duration::from_secs(500)).await;
+    // The eight places were taken when the pause was told.
+    let asked = bench.script.readings();
+    assert!(asked <= 8, "{asked} requests after {:?}", began.elapsed());
+    let last = bench.watched(&PoolRef::Id(PoolId(100))).await;
+    next_view(&last, View::is_known).await;
+    assert!(
+        began.elapsed() >= Duration::from_secs(600),
+        "{:?}",
+        began.elapsed()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pool_that_seems_gone_keeps_its_last_queue_and_costs_no_storm() {
+    let bench = steady(Says::Jobs(queued(7, &[])));
+    let watched = bench.watched(&linux()).await;
+    next_view(&watched, |view| view.snapshot.is_some()).await;
+    // Found by name, and yet its queue is «not there».
+    bench
+        .script
+        .now(Says::Fails(ReadError::PoolNotFound { pool: "#27".into() }));
+    let (before, lookups) = (
+        bench.script.readings(),
+        bench.script.lookups.load(Ordering::SeqCst),
+    );
+    for _ in 0..600 {
+        advance(Duration::from_secs(1)).await;
+        let still = bench.watched(&linux()).await;
+        assert_eq!(still.view().snapshot.unwrap().queue.jobs().len(), 7);
+    }
+    let spent = bench.script.readings() - before;
+    let lookups = bench.script.lookups.load(Ordering::SeqCst) - lookups;
+    assert!(
+        spent <= 16 && lookups <= spent,
+        "{spent} readings, {lookups} lookups"
+    );
+    bench.script.now(Says::Jobs(queued(8, &[])));
+    let back = bench.watched(&linux()).await;
+    next_view(&back, |view| view.failure.is_none()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_fails_slowly_makes_no_watcher_stuck() {
+    let bench = steady_with(Says::Hangs, 100);
+    for id in 1..=100 {
+        bench.handle(&PoolRef::Id(PoolId(id)));
+    }
+    for _ in 0..600 {
+        advance(Duration::from_secs(1)).await;
+        assert_eq!(bench.pools.stuck(), None);
+    }
 }
 
 #[tokio::test(start_paused = true)]

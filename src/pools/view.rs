@@ -21,10 +21,9 @@ pub struct View {
 /// A queue, and when it was like that.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    /// The queue.
+    /// The queue. While it stays the same it stays the same allocation, so
+    /// that nobody decides it again.
     pub queue: Arc<Queue>,
-    /// Grows by one whenever the queue differs from the one before.
-    pub version: u64,
     /// When it was last seen to be like that: the start of the reading, since
     /// the service may have made its answer up at any time after.
     pub read_at: Instant,
@@ -42,8 +41,7 @@ pub struct Failure {
 // === impl View ===
 
 impl View {
-    /// The view after a good reading. An unchanged queue keeps its place in
-    /// memory and its version, so that nobody decides it again.
+    /// The view after a good reading.
     #[must_use]
     pub(super) fn after_reading(&self, queue: Queue, read_at: Instant) -> Self {
         let snapshot = match &self.snapshot {
@@ -51,9 +49,8 @@ impl View {
                 read_at,
                 ..before.clone()
             },
-            before => Snapshot {
+            _ => Snapshot {
                 queue: Arc::new(queue),
-                version: before.as_ref().map_or(1, |before| before.version + 1),
                 read_at,
             },
         };
@@ -69,6 +66,15 @@ impl View {
         Self {
             snapshot: self.snapshot.clone(),
             failure: Some(Failure { error, times }),
+        }
+    }
+
+    /// Do both show the same queue?
+    #[must_use]
+    pub(super) fn is_same_queue(&self, other: &Self) -> bool {
+        match (&self.snapshot, &other.snapshot) {
+            (Some(a), Some(b)) => Arc::ptr_eq(&a.queue, &b.queue),
+            (a, b) => a.is_none() && b.is_none(),
         }
     }
 

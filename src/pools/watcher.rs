@@ -16,14 +16,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     PoolKey,
-    pace::{Intervals, Pace},
+    pace::{Allowance, Intervals, Pace},
     source::Source,
     view::View,
 };
 use crate::{
     domain::pool::{Pool, Queue},
     ports::ReadError,
-    telemetry::metrics::{AzureRoute, Metrics},
+    telemetry::metrics::AzureRoute,
 };
 
 /// Hooks come in bursts, one for each job of a run; readings that they ask for
@@ -39,25 +39,12 @@ pub struct WatchedPool {
     views: watch::Sender<View>,
     nudged: Notify,
     stale: Notify,
-    turn: Mutex<Turn>,
+    /// When the step that the loop is at should be over, for liveness; a
+    /// reading is given the patience of whoever asks.
+    due: Mutex<Instant>,
     /// Its place in memory was taken away: forgotten, or taken by another.
     retired: CancellationToken,
     ended: CancellationToken,
-}
-
-/// What the loop is doing, for liveness.
-#[derive(Clone, Copy, Debug)]
-struct Turn {
-    /// When the step that it is at should be over; a reading is given the
-    /// patience of whoever asks.
-    due: Instant,
-}
-
-/// What a watcher needs besides its pool.
-#[derive(Clone)]
-pub(super) struct Surroundings {
-    pub(super) intervals: Intervals,
-    pub(super) metrics: Arc<Metrics>,
 }
 
 // === impl WatchedPool ===
@@ -71,9 +58,7 @@ impl WatchedPool {
             views: watch::Sender::new(View::default()),
             nudged: Notify::new(),
             stale: Notify::new(),
-            turn: Mutex::new(Turn {
-                due: Instant::now(),
-            }),
+            due: Mutex::new(Instant::now()),
             retired: CancellationToken::new(),
             ended: CancellationToken::new(),
         }
@@ -146,64 +131,56 @@ impl WatchedPool {
         self.ended.cancelled().await;
     }
 
-    /// Should the loop have come round this long ago?
+    /// Should the loop have come round this long ago, with nothing to hold it?
     pub(super) fn is_late_by(&self, patience: Duration) -> bool {
-        let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        !self.has_ended() && turn.due.elapsed() > patience
+        let due = *self.due.lock().unwrap_or_else(PoisonError::into_inner);
+        !self.has_ended() && due.elapsed() > patience && self.source.was_open_for(patience)
     }
 
     /// Reads the queue until nobody is interested any more.
-    pub(super) async fn run(&self, around: &Surroundings, interested: impl Fn() -> bool) {
-        let mut pace = Pace::new(around.intervals);
+    pub(super) async fn run(&self, intervals: Intervals, interested: impl Fn() -> bool) {
+        let mut pace = Pace::new(intervals);
+        let mut hooks = Hooks {
+            allowance: Allowance::new(intervals),
+            last: Instant::now(),
+        };
         while !self.retired.is_cancelled() && interested() {
-            self.expect_turn_within(super::source_pause_cap());
-            self.source.wait(around.intervals.busy).await;
-            let started = Instant::now();
             self.expect_turn_within(Duration::ZERO);
-            let failed = self.read(&mut pace, &around.metrics).await;
+            let read_at = self.read(&mut pace).await;
             let wait = pace.wait(fastrand::f64());
             self.expect_turn_within(wait);
-            self.rest(started, wait, failed).await;
+            self.rest(read_at, wait, pace.failures() > 0, &mut hooks)
+                .await;
         }
         self.ended.cancel();
         tracing::info!(pool = %self.pool.name, "nobody asks for this pool any more; watching ends");
     }
 
-    /// One reading; tells whether it failed.
-    async fn read(&self, pace: &mut Pace, metrics: &Metrics) -> bool {
-        let started = Instant::now();
-        let outcome = self.source.api().unfinished_jobs(self.pool.id).await;
-        metrics.azure_request(
-            AzureRoute::UnfinishedJobs,
-            outcome.as_ref().err(),
-            started.elapsed(),
-        );
+    /// One reading; tells when the service was asked.
+    async fn read(&self, pace: &mut Pace) -> Instant {
+        let id = self.pool.id;
+        let asked = self
+            .source
+            .ask(AzureRoute::UnfinishedJobs, |api| api.unfinished_jobs(id))
+            .await;
         let before = self.view();
-        match outcome {
-            Ok(reading) => {
-                if let Some(pause) = reading.pause {
-                    self.source.pause(pause);
-                }
-                let view = before.after_reading(Queue::new(reading.value), started);
-                let version = |view: &View| view.snapshot.as_ref().map(|snapshot| snapshot.version);
-                pace.read(version(&view) != version(&before));
+        match asked.outcome {
+            Ok(jobs) => {
+                let view = before.after_reading(Queue::new(jobs), asked.at);
+                pace.read(!view.is_same_queue(&before));
                 if before.failure.is_some() {
                     tracing::info!(pool = %self.pool.name, "the pool can be read again");
                 }
                 self.views.send_replace(view);
-                false
             }
             Err(error) => {
-                if let Some(pause) = error.retry_after() {
-                    self.source.pause(pause);
-                }
                 pace.failed();
                 self.tell(&before, &error);
                 self.views
                     .send_replace(before.after_failure(error, pace.failures()));
-                true
             }
         }
+        asked.at
     }
 
     /// A failure is logged when it begins or changes, not at every turn.
@@ -219,19 +196,41 @@ impl WatchedPool {
         }
     }
 
-    /// Waits for the next turn, or for a reason to take it earlier.
-    async fn rest(&self, started: Instant, wait: Duration, failed: bool) {
+    /// Waits for the next turn, or for a reason to take it earlier. While the
+    /// service fails, the back-off holds whoever asks.
+    async fn rest(&self, read_at: Instant, wait: Duration, failed: bool, hooks: &mut Hooks) {
+        let next = read_at + wait;
         tokio::select! {
-            () = sleep_until(started + wait) => {}
+            () = sleep_until(next) => {}
             () = self.retired.cancelled() => {}
-            () = self.nudged.notified() => sleep_until(started + NUDGE_GAP).await,
-            // While the service fails, the back-off holds whoever asks.
-            () = self.stale.notified(), if !failed => sleep_until(started + NUDGE_GAP).await,
+            () = self.nudged.notified(), if !failed => {
+                let may = hooks.next().max(read_at + NUDGE_GAP);
+                sleep_until(may.min(next)).await;
+            }
+            () = self.stale.notified(), if !failed => sleep_until(read_at + NUDGE_GAP).await,
         }
     }
 
     fn expect_turn_within(&self, longest: Duration) {
-        let mut turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        turn.due = Instant::now() + longest;
+        let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
+        *due = Instant::now() + longest;
+    }
+}
+
+/// What hooks have asked for, and may yet.
+struct Hooks {
+    allowance: Allowance,
+    last: Instant,
+}
+
+// === impl Hooks ===
+
+impl Hooks {
+    /// When the reading that a hook asks for may come.
+    fn next(&mut self) -> Instant {
+        let now = Instant::now();
+        let wait = self.allowance.take(now - self.last);
+        self.last = now;
+        now + wait
     }
 }

@@ -84,22 +84,29 @@ pub enum Unanswered {
         /// Why it cannot be read now.
         cause: ReadError,
     },
-    /// The snapshot is too old, though no reading failed: the watcher is late.
-    #[error("pool {pool} was last read {age:.0?} ago, and no reading since has ended")]
+    /// The snapshot is too old, though no reading failed: the service wanted a
+    /// pause, or the watcher is late.
+    #[error("pool {pool} was last read {age:.0?} ago; {}", why_late(*.pause))]
     Late {
         /// The pool as the trigger names it.
         pool: String,
         /// How old the snapshot is.
         age: Duration,
+        /// For how long yet the service wants to be left alone.
+        pause: Option<Duration>,
     },
-    /// The scaler is about to stop.
-    #[error("the scaler is shutting down; ask another replica")]
-    ShuttingDown,
 }
 
 fn told(last_read: Option<Duration>) -> String {
     match last_read {
         Some(age) => format!("was last read {age:.0?} ago"),
         None => "could not be read".to_owned(),
+    }
+}
+
+fn why_late(pause: Option<Duration>) -> String {
+    match pause {
+        Some(left) => format!("Azure DevOps wants no request for {left:.0?} yet"),
+        None => "the next reading is under way or waits for its turn".to_owned(),
     }
 }

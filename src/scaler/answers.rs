@@ -24,16 +24,6 @@ pub struct Call<'a> {
     pub metadata: &'a HashMap<String, String>,
 }
 
-/// Which question KEDA asks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ask {
-    /// How many agents (`GetMetrics`); the horizontal pod autoscaler asks this
-    /// too.
-    Number,
-    /// Any agents at all (`IsActive`); KEDA asks once in each polling round.
-    Activity,
-}
-
 /// Answers for the servers.
 pub trait Answers: Send + Sync + 'static {
     /// The metric of a trigger. Never touches the network.
@@ -43,11 +33,7 @@ pub trait Answers: Send + Sync + 'static {
     fn spec(&self, call: &Call<'_>) -> Result<MetricSpec, Unanswered>;
 
     /// The number and the activity, from memory.
-    fn answer(
-        &self,
-        call: &Call<'_>,
-        ask: Ask,
-    ) -> impl Future<Output = Result<Answer, Unanswered>> + Send;
+    fn answer(&self, call: &Call<'_>) -> impl Future<Output = Result<Answer, Unanswered>> + Send;
 
     /// The activity as soon as it is known, then each change of it.
     ///
@@ -58,8 +44,8 @@ pub trait Answers: Send + Sync + 'static {
     /// Reads the pools of an organization now, or all; tells how many.
     fn nudge(&self, organization: Option<&OrganizationUrl>) -> usize;
 
-    /// Everything, for people.
-    fn status(&self) -> Status;
+    /// What is known of the pools of this name, or of all, for people.
+    fn status(&self, pool: Option<&str>) -> Status;
 
     /// The numbers, for metrics.
     fn gauges(&self) -> Gauges;

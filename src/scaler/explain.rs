@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::{
     Inner,
-    pool_decision::{Decided, PoolDecision},
+    pool_decision::Decided,
     registry::Registered,
     status::{
         FailureStatus, Gauges, JobStatus, PoolGauges, PoolStatus, ProfileGauges, ProfileStatus,
@@ -25,30 +25,49 @@ use crate::{
     pools::{Failure, View, WatchedPool},
 };
 
-/// A page for people: nobody reads more, and a queue may hold 100,000.
-const JOBS_SHOWN: usize = 1_000;
+/// A page for people: nobody reads more, and queues may hold 100,000 jobs.
+const JOBS_SHOWN: usize = 5_000;
+const JOBS_SHOWN_OF_A_POOL: usize = 1_000;
 
 /// More refusals than this for one job are summed up.
 const REASONS_SHOWN: usize = 10;
 
-/// Everything that the scaler knows.
-pub(super) fn status(inner: &Inner) -> Status {
-    let mut pools: Vec<PoolStatus> = inner
+/// What the scaler knows of the pools of this name, or of all of them.
+pub(super) fn status(inner: &Inner, wanted: Option<&str>) -> Status {
+    let wanted = wanted.map(str::to_lowercase);
+    let meant = |pool: &str| {
+        wanted
+            .as_ref()
+            .is_none_or(|wanted| *wanted == pool.to_lowercase())
+    };
+    let mut left = JOBS_SHOWN;
+    let mut pools = Vec::new();
+    for watched in inner
         .pools
         .all()
         .iter()
-        .map(|watched| pool_status(inner, watched))
-        .collect();
+        .filter(|watched| meant(&watched.pool().name))
+    {
+        let pool = pool_status(inner, watched, left.min(JOBS_SHOWN_OF_A_POOL));
+        left -= pool.jobs.len();
+        pools.push(pool);
+    }
     for (address, failure) in inner.pools.not_found() {
-        pools.push(PoolStatus {
-            failure: failure.as_ref().map(failure_status),
-            ..empty_pool(address.organization.to_string(), address.pool.to_string())
-        });
+        let pool = address.pool.to_string();
+        if meant(&pool) {
+            pools.push(PoolStatus {
+                failure: failure.as_ref().map(failure_status),
+                ..empty_pool(address.source.organization.to_string(), pool)
+            });
+        }
     }
     pools.sort_by(|a, b| (&a.organization, &a.pool).cmp(&(&b.organization, &b.pool)));
     Status {
         version: env!("CARGO_PKG_VERSION"),
-        learning_seconds_left: inner.learning_left().map(|left| left.as_secs_f64()),
+        learning_seconds_left: inner
+            .registry
+            .learning_left()
+            .map(|left| left.as_secs_f64()),
         pools,
     }
 }
@@ -58,7 +77,7 @@ pub(super) fn gauges(inner: &Inner) -> Gauges {
     let mut gauges = Gauges::default();
     for (address, failure) in inner.pools.not_found() {
         gauges.pools.push(PoolGauges {
-            organization: address.organization.name().to_owned(),
+            organization: address.source.organization.name().to_owned(),
             pool: address.pool.to_string(),
             jobs: [JobState::Queued, JobState::Assigned, JobState::Running]
                 .map(|state| (state.name(), 0)),
@@ -84,7 +103,7 @@ pub(super) fn gauges(inner: &Inner) -> Gauges {
                 .map(|snapshot| snapshot.age().as_secs_f64()),
             failures_in_a_row: view.failure.as_ref().map_or(0, |failure| failure.times),
         });
-        for profile in decision(inner, &watched).profiles() {
+        for profile in inner.decision(watched.key()).profiles() {
             gauges.profiles.push(ProfileGauges {
                 namespace: profile.key.object.namespace.to_string(),
                 name: profile.key.object.name.to_string(),
@@ -99,14 +118,11 @@ pub(super) fn gauges(inner: &Inner) -> Gauges {
     gauges
 }
 
-fn decision(inner: &Inner, watched: &Arc<WatchedPool>) -> Arc<PoolDecision> {
-    inner.decision(watched)
-}
-
 fn decided(inner: &Inner, watched: &Arc<WatchedPool>, view: &View) -> Option<Arc<Decided>> {
     let snapshot = view.snapshot.as_ref()?;
-    let decision = decision(inner, watched);
-    Some(decision.decide(snapshot, None, |key| inner.registry.knows(key)))
+    let called_for = |profile: &Registered| inner.registry.is_called_for(profile);
+    let decision = inner.decision(watched.key());
+    Some(decision.decide(snapshot, None, called_for))
 }
 
 fn count(queue: Option<&Queue>, state: JobState) -> u64 {
@@ -135,13 +151,14 @@ fn empty_pool(organization: String, pool: String) -> PoolStatus {
     }
 }
 
-fn pool_status(inner: &Inner, watched: &Arc<WatchedPool>) -> PoolStatus {
+fn pool_status(inner: &Inner, watched: &Arc<WatchedPool>, shown: usize) -> PoolStatus {
     let view = watched.view();
     let decided = decided(inner, watched, &view);
     let queue = view.snapshot.as_ref().map(|snapshot| &*snapshot.queue);
-    let jobs = decided.as_deref().map(jobs).unwrap_or_default();
+    let jobs = decided.as_deref().map(|decided| jobs(decided, shown));
+    let jobs = jobs.unwrap_or_default();
     let all = queue.map_or(0, |queue| queue.jobs().len());
-    let profiles = decision(inner, watched).profiles();
+    let profiles = inner.decision(watched.key()).profiles();
     PoolStatus {
         pool_id: Some(watched.pool().id.0),
         age_seconds: view
@@ -219,9 +236,9 @@ fn matches(profile: &Profile) -> String {
     }
 }
 
-fn jobs(decided: &Decided) -> Vec<JobStatus> {
+fn jobs(decided: &Decided, shown: usize) -> Vec<JobStatus> {
     let contenders = decided.contenders();
-    let jobs = decided.queue.jobs().iter().enumerate().take(JOBS_SHOWN);
+    let jobs = decided.queue.jobs().iter().enumerate().take(shown);
     jobs.map(|(position, job)| {
         let verdict = decided.decision.verdict(job, position, &contenders);
         job_status(job, &verdict, decided)

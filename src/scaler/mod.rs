@@ -20,13 +20,13 @@ use std::{sync::Arc, time::Duration};
 
 use futures::stream::BoxStream;
 use moka::sync::Cache;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use self::{
     answer::{Answer, MetricSpec, Unanswered},
-    answers::{Answers, Ask, Call},
+    answers::{Answers, Call},
     pool_decision::PoolDecision,
-    registry::{Registered, Registry},
+    registry::{Memory, Registered, Registry},
     status::{Gauges, Status},
 };
 use crate::{
@@ -66,7 +66,6 @@ struct Inner {
     pools: Pools,
     registry: Registry,
     decisions: Cache<PoolKey, Arc<PoolDecision>>,
-    started: Instant,
 }
 
 // === impl Scaler ===
@@ -78,12 +77,14 @@ impl Scaler {
         let inner = Inner {
             pools,
             registry: Registry::new(
-                source.organization().clone(),
-                settings.forget_after,
-                settings.max_scaling_objects,
+                source.id().clone(),
+                Memory {
+                    forget_after: settings.forget_after,
+                    limit: settings.max_scaling_objects,
+                    learn: settings.learn,
+                },
             ),
             decisions: Cache::builder().time_to_idle(settings.forget_after).build(),
-            started: Instant::now(),
             source,
             settings,
         };
@@ -103,7 +104,7 @@ impl std::fmt::Debug for Scaler {
 
 impl Answers for Scaler {
     fn spec(&self, call: &Call<'_>) -> Result<MetricSpec, Unanswered> {
-        let registered = self.inner.registry.note(call, None)?;
+        let registered = self.inner.registry.note(call)?;
         let trigger = &registered.trigger;
         // KEDA's own trigger puts the pool's number here, which takes a
         // request to learn; the pool as the trigger names it does as well.
@@ -117,13 +118,13 @@ impl Answers for Scaler {
         })
     }
 
-    async fn answer(&self, call: &Call<'_>, ask: Ask) -> Result<Answer, Unanswered> {
-        let registered = self.inner.registry.note(call, Some(ask))?;
+    async fn answer(&self, call: &Call<'_>) -> Result<Answer, Unanswered> {
+        let registered = self.inner.registry.note(call)?;
         self.inner.answer(&registered).await
     }
 
     fn activity(&self, call: &Call<'_>) -> Result<BoxStream<'static, bool>, Unanswered> {
-        let registered = self.inner.registry.note(call, None)?;
+        let registered = self.inner.registry.note(call)?;
         Ok(streams::activity(Arc::clone(&self.inner), registered))
     }
 
@@ -135,8 +136,8 @@ impl Answers for Scaler {
         pools.iter().filter(meant).map(|pool| pool.nudge()).count()
     }
 
-    fn status(&self) -> Status {
-        explain::status(&self.inner)
+    fn status(&self, pool: Option<&str>) -> Status {
+        explain::status(&self.inner, pool)
     }
 
     fn gauges(&self) -> Gauges {
@@ -172,6 +173,7 @@ impl Inner {
                 return Err(Unanswered::Late {
                     pool: pool.to_string(),
                     age: snapshot.age(),
+                    pause: self.source.pause_left(),
                 });
             }
             (None, None) => {
@@ -181,11 +183,10 @@ impl Inner {
             }
         };
         watched.call_was_stale_if_older_than(self.settings.fresh);
+        let called_for = |profile: &Registered| self.registry.is_called_for(profile);
         let decided = self
-            .decision(&watched)
-            .decide(snapshot, Some(registered), |key| {
-                self.registry.knows(key) || *key == registered.key
-            });
+            .decision(watched.key())
+            .decide(snapshot, Some(registered), called_for);
         self.check_learning(registered)?;
         let Some(number) = decided.number(registered) else {
             return Err(Unanswered::NotReadYet {
@@ -199,7 +200,7 @@ impl Inner {
     /// For a while after the start, profiles that share the pool may be
     /// missing, and their jobs would be counted for those that are here.
     fn check_learning(&self, registered: &Registered) -> Result<(), Unanswered> {
-        match self.learning_left() {
+        match self.registry.learning_left() {
             Some(left) if registered.trigger.profile.shares_the_pool() => {
                 Err(Unanswered::Learning {
                     pool: registered.trigger.pool.to_string(),
@@ -208,11 +209,6 @@ impl Inner {
             }
             _ => Ok(()),
         }
-    }
-
-    fn learning_left(&self) -> Option<Duration> {
-        let left = self.settings.learn.checked_sub(self.started.elapsed())?;
-        (!left.is_zero()).then_some(left)
     }
 
     fn handle(&self, registered: &Registered) -> Result<Arc<PoolHandle>, Unanswered> {
@@ -251,18 +247,8 @@ impl Inner {
         }
     }
 
-    fn decision(&self, watched: &Arc<WatchedPool>) -> Arc<PoolDecision> {
-        let key = watched.key();
-        let decision = self
-            .decisions
-            .get_with_by_ref(key, || Arc::new(PoolDecision::new(Arc::clone(watched))));
-        if Arc::ptr_eq(decision.watched(), watched) {
-            return decision;
-        }
-        // The watcher had ended and another one has begun.
-        let decision = Arc::new(PoolDecision::new(Arc::clone(watched)));
-        self.decisions.insert(key.clone(), Arc::clone(&decision));
-        decision
+    fn decision(&self, pool: &PoolKey) -> Arc<PoolDecision> {
+        self.decisions.get_with_by_ref(pool, Arc::default)
     }
 }
 

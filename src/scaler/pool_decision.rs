@@ -3,7 +3,8 @@
 //!
 //! May import: its siblings, pools, domain. Invariant: a number that is given
 //! out was decided with every profile known at that time, and for the queue of
-//! the view that was asked about.
+//! the view that was asked about. It outlives watchers: who asks for the pool
+//! does not change with who reads it.
 
 use std::{
     collections::BTreeMap,
@@ -15,12 +16,12 @@ use tokio::{sync::watch, time::Instant};
 use super::registry::{ObjectKey, Registered};
 use crate::{
     domain::{claim::Contender, decision::Decision, number::Number, pool::Queue},
-    pools::{Snapshot, WatchedPool},
+    pools::Snapshot,
 };
 
 /// The profiles of a pool, and what was last decided for them.
+#[derive(Default)]
 pub(super) struct PoolDecision {
-    watched: Arc<WatchedPool>,
     state: Mutex<State>,
     /// Counts changes of the profiles, so that streams can await them.
     profiles_changed: watch::Sender<u64>,
@@ -29,8 +30,9 @@ pub(super) struct PoolDecision {
 #[derive(Default)]
 struct State {
     profiles: BTreeMap<ObjectKey, Arc<Registered>>,
-    /// The snapshot for which forgotten profiles were last taken out.
+    /// The reading at which forgotten profiles were last taken out.
     swept_at: Option<Instant>,
+    /// `None` where the profiles have changed since.
     decided: Option<Arc<Decided>>,
 }
 
@@ -39,36 +41,23 @@ pub(super) struct Decided {
     pub(super) queue: Arc<Queue>,
     pub(super) profiles: Vec<Arc<Registered>>,
     pub(super) decision: Decision,
-    versions: (u64, u64),
 }
 
 // === impl PoolDecision ===
 
 impl PoolDecision {
-    pub(super) fn new(watched: Arc<WatchedPool>) -> Self {
-        Self {
-            watched,
-            state: Mutex::new(State::default()),
-            profiles_changed: watch::Sender::new(0),
-        }
-    }
-
-    pub(super) fn watched(&self) -> &Arc<WatchedPool> {
-        &self.watched
-    }
-
     /// Tells when a profile came or went.
     pub(super) fn changes(&self) -> watch::Receiver<u64> {
         self.profiles_changed.subscribe()
     }
 
     /// The decision for this snapshot, with this profile among the others.
-    /// Profiles that `known` does not know any more are left out.
+    /// Profiles that are not called for any more are left out.
     pub(super) fn decide(
         &self,
         snapshot: &Snapshot,
         asking: Option<&Arc<Registered>>,
-        known: impl Fn(&ObjectKey) -> bool,
+        called_for: impl Fn(&Registered) -> bool,
     ) -> Arc<Decided> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let mut changed = false;
@@ -82,23 +71,22 @@ impl PoolDecision {
         // that rests; once for each reading is enough.
         if state.swept_at != Some(snapshot.read_at) {
             let before = state.profiles.len();
-            state.profiles.retain(|key, _| known(key));
+            let asking = asking.map(|asking| &asking.key);
+            state
+                .profiles
+                .retain(|key, profile| Some(key) == asking || called_for(profile));
             changed |= state.profiles.len() != before;
             state.swept_at = Some(snapshot.read_at);
         }
         if changed {
+            state.decided = None;
             self.profiles_changed.send_modify(|version| *version += 1);
         }
-        let versions = (snapshot.version, *self.profiles_changed.borrow());
         match &state.decided {
-            Some(decided) if decided.versions == versions => Arc::clone(decided),
+            Some(decided) if Arc::ptr_eq(&decided.queue, &snapshot.queue) => Arc::clone(decided),
             _ => {
                 let profiles = state.profiles.values().cloned().collect();
-                let decided = Arc::new(Decided::new(
-                    Arc::clone(&snapshot.queue),
-                    profiles,
-                    versions,
-                ));
+                let decided = Arc::new(Decided::new(Arc::clone(&snapshot.queue), profiles));
                 state.decided = Some(Arc::clone(&decided));
                 decided
             }
@@ -115,13 +103,12 @@ impl PoolDecision {
 // === impl Decided ===
 
 impl Decided {
-    fn new(queue: Arc<Queue>, profiles: Vec<Arc<Registered>>, versions: (u64, u64)) -> Self {
+    fn new(queue: Arc<Queue>, profiles: Vec<Arc<Registered>>) -> Self {
         let decision = Decision::new(&queue, &contenders(&profiles));
         Self {
             queue,
             profiles,
             decision,
-            versions,
         }
     }
 

@@ -2,29 +2,35 @@
 //!
 //! May import: domain, pools. Invariant: a trigger is parsed once, and a scaling
 //! object that nobody calls for any more is forgotten, at the latest after the
-//! time-to-idle; an edited trigger replaces the one before it within two of
-//! KEDA's polling rounds.
+//! time-to-idle. An edited trigger is passed over as soon as KEDA has called for
+//! its successor and not for it for a while.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     hash::{DefaultHasher, Hash as _, Hasher as _},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
 use moka::sync::Cache;
+use tokio::time::Instant;
 
-use super::{
-    answer::Unanswered,
-    answers::{Ask, Call},
-};
+use super::{answer::Unanswered, answers::Call};
 use crate::{
-    domain::{organization::OrganizationUrl, profile::ScalingObject, trigger::Trigger},
-    pools::PoolAddress,
+    domain::{profile::ScalingObject, trigger::Trigger},
+    pools::{PoolAddress, SourceId},
 };
 
 /// Kubernetes: no name or namespace is longer.
 const LONGEST_NAME: usize = 253;
+
+/// KEDA asks for every trigger once in a polling interval, 30 s unless set; one
+/// that it has not asked for in two of them, while it asks for another of the
+/// same scaling object, was edited away.
+const SHORTEST_SUCCESSION: Duration = Duration::from_secs(60);
 
 /// One trigger of one scaling object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,81 +48,123 @@ pub(super) struct Registered {
     pub(super) trigger: Trigger,
     /// Its pool.
     pub(super) address: PoolAddress,
+    /// When it was last called for, in the registry's milliseconds.
+    called_at: AtomicU64,
+}
+
+/// How the registry remembers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Memory {
+    /// A scaling object that nobody calls for this long is forgotten.
+    pub(super) forget_after: Duration,
+    /// How many there may be at most.
+    pub(super) limit: u64,
+    /// How long it takes to learn which there are: a polling interval.
+    pub(super) learn: Duration,
 }
 
 /// All of them.
 pub(super) struct Registry {
-    /// The only one that a trigger may name.
-    organization: OrganizationUrl,
+    /// The only source that a trigger may name.
+    source: SourceId,
+    memory: Memory,
     registered: Cache<ObjectKey, Arc<Registered>>,
-    limit: u64,
-    /// For each scaling object, its triggers, and whether KEDA has asked for
-    /// each of them in the present polling round.
-    rounds: Mutex<HashMap<ScalingObject, BTreeMap<u64, bool>>>,
+    /// The triggers of each scaling object.
+    triggers: Mutex<HashMap<ScalingObject, Vec<Weak<Registered>>>>,
+    started: Instant,
+    /// Milliseconds at which learning began, and of the latest call (0: none).
+    learning_since: AtomicU64,
+    called_at: AtomicU64,
 }
 
 // === impl Registry ===
 
 impl Registry {
-    pub(super) fn new(organization: OrganizationUrl, forget_after: Duration, limit: u64) -> Self {
+    pub(super) fn new(source: SourceId, memory: Memory) -> Self {
         Self {
-            organization,
-            registered: Cache::builder().time_to_idle(forget_after).build(),
-            limit,
-            rounds: Mutex::new(HashMap::new()),
+            source,
+            memory,
+            registered: Cache::builder().time_to_idle(memory.forget_after).build(),
+            triggers: Mutex::new(HashMap::new()),
+            started: Instant::now(),
+            learning_since: AtomicU64::new(0),
+            called_at: AtomicU64::new(0),
         }
     }
 
     /// The scaling object of a call; parsed and kept if it is new.
-    pub(super) fn note(
-        &self,
-        call: &Call<'_>,
-        ask: Option<Ask>,
-    ) -> Result<Arc<Registered>, Unanswered> {
+    pub(super) fn note(&self, call: &Call<'_>) -> Result<Arc<Registered>, Unanswered> {
         let key = key_of(call)?;
+        self.notice_silence();
         let registered = match self.registered.get(&key) {
             Some(registered) => registered,
             None => self.register(&key, call)?,
         };
-        // KEDA asks for the activity once in each polling round, so a second
-        // time means that a new round has begun.
-        if ask == Some(Ask::Activity) {
-            self.begin_round(&registered.key);
-        }
+        registered.called_at.store(self.now(), Ordering::Relaxed);
         Ok(registered)
     }
 
-    /// Keeps a scaling object from being forgotten.
+    /// An open stream is as good as a call.
     pub(super) fn touch(&self, registered: &Arc<Registered>) {
         let key = &registered.key;
         if self.registered.get(key).is_none() {
             self.registered.insert(key.clone(), Arc::clone(registered));
+            self.remember(registered);
+        }
+        registered.called_at.store(self.now(), Ordering::Relaxed);
+    }
+
+    /// Is it still called for, and not followed by another trigger of the same
+    /// scaling object?
+    pub(super) fn is_called_for(&self, registered: &Registered) -> bool {
+        if !self.registered.contains_key(&registered.key) {
+            return false;
+        }
+        let triggers = self.triggers.lock().unwrap_or_else(PoisonError::into_inner);
+        let siblings = triggers.get(&registered.key.object).into_iter().flatten();
+        let latest = siblings
+            .filter_map(Weak::upgrade)
+            .map(|sibling| sibling.called_at.load(Ordering::Relaxed))
+            .max();
+        let own = registered.called_at.load(Ordering::Relaxed);
+        let succession = SHORTEST_SUCCESSION.max(2 * self.memory.learn);
+        latest.is_none_or(|latest| latest.saturating_sub(own) <= millis(succession))
+    }
+
+    /// How long yet until every scaling object has been heard of.
+    pub(super) fn learning_left(&self) -> Option<Duration> {
+        let since = Duration::from_millis(self.learning_since.load(Ordering::Relaxed));
+        let left = (since + self.memory.learn).checked_sub(self.started.elapsed())?;
+        (!left.is_zero()).then_some(left)
+    }
+
+    /// After a silence in which everything was forgotten, KEDA itself was away:
+    /// what is there has to be learnt anew.
+    fn notice_silence(&self) {
+        let now = self.now();
+        let before = self.called_at.swap(now, Ordering::Relaxed);
+        if before != 0 && now.saturating_sub(before) > millis(self.memory.forget_after) {
+            tracing::info!("KEDA calls again after a long silence; learning its scaling objects");
+            self.learning_since.store(now, Ordering::Relaxed);
         }
     }
 
-    /// Is it still called for?
-    pub(super) fn knows(&self, key: &ObjectKey) -> bool {
-        self.registered.contains_key(key)
-    }
-
     fn register(&self, key: &ObjectKey, call: &Call<'_>) -> Result<Arc<Registered>, Unanswered> {
-        let metadata = call
-            .metadata
-            .iter()
-            .map(|(key, value)| (key.as_str(), value.as_str()));
-        let trigger = Trigger::parse(metadata)?;
+        let metadata = call.metadata.iter();
+        let trigger = Trigger::parse(metadata.map(|(key, value)| (key.as_str(), value.as_str())))?;
         self.check_organization(&trigger)?;
         self.registered.run_pending_tasks();
-        if self.registered.entry_count() >= self.limit {
+        let limit = self.memory.limit;
+        if self.registered.entry_count() >= limit {
             return Err(Unanswered::TooMany {
                 what: "scaling objects",
-                limit: self.limit,
+                limit,
                 flag: "--max-scaling-objects",
             });
         }
         tracing::info!(scaling_object = %key.object, pool = %trigger.pool, "a scaling object calls");
         let address = PoolAddress {
-            organization: self.organization.clone(),
+            source: self.source.clone(),
             pool: trigger.pool.clone(),
         };
         let registered = || {
@@ -124,51 +172,52 @@ impl Registry {
                 key: key.clone(),
                 trigger,
                 address,
+                called_at: AtomicU64::new(self.now()),
             })
         };
-        Ok(self.registered.get_with_by_ref(key, registered))
+        let registered = self.registered.get_with_by_ref(key, registered);
+        self.remember(&registered);
+        Ok(registered)
     }
 
     fn check_organization(&self, trigger: &Trigger) -> Result<(), Unanswered> {
+        let configured = &self.source.organization;
         match &trigger.organization {
-            Some(asked) if !asked.is_same(&self.organization) => {
-                Err(Unanswered::UnknownOrganization {
-                    asked: asked.clone(),
-                    configured: self.organization.clone(),
-                })
-            }
+            Some(asked) if !asked.is_same(configured) => Err(Unanswered::UnknownOrganization {
+                asked: asked.clone(),
+                configured: configured.clone(),
+            }),
             _ => Ok(()),
         }
     }
 
-    fn begin_round(&self, key: &ObjectKey) {
-        let mut rounds = self.rounds.lock().unwrap_or_else(PoisonError::into_inner);
-        let triggers = rounds.entry(key.object.clone()).or_default();
-        if triggers.insert(key.trigger, true) == Some(true) {
-            // Those that KEDA passed over in the round before are gone: the
-            // scaling object was edited.
-            triggers.retain(|trigger, asked| {
-                let stays = *trigger == key.trigger || std::mem::replace(asked, false);
-                if !stays {
-                    let trigger = *trigger;
-                    self.registered.invalidate(&ObjectKey {
-                        trigger,
-                        ..key.clone()
-                    });
-                }
-                stays
+    /// Puts it beside the other triggers of its scaling object.
+    fn remember(&self, registered: &Arc<Registered>) {
+        let mut triggers = self.triggers.lock().unwrap_or_else(PoisonError::into_inner);
+        // Dead entries are cleared away before they outnumber the living.
+        if triggers.len() as u64 > 2 * self.registered.entry_count() + 16 {
+            triggers.retain(|_, siblings| {
+                siblings.retain(|sibling| sibling.strong_count() > 0);
+                !siblings.is_empty()
             });
         }
-        if rounds.len() as u64 > 2 * self.limit {
-            rounds.retain(|object, triggers| {
-                triggers.retain(|trigger, _| {
-                    let (object, trigger) = (object.clone(), *trigger);
-                    self.knows(&ObjectKey { object, trigger })
-                });
-                !triggers.is_empty()
-            });
-        }
+        let siblings = triggers.entry(registered.key.object.clone()).or_default();
+        siblings.retain(|sibling| {
+            sibling
+                .upgrade()
+                .is_some_and(|sibling| !Arc::ptr_eq(&sibling, registered))
+        });
+        siblings.push(Arc::downgrade(registered));
     }
+
+    fn now(&self) -> u64 {
+        // Never 0, which means «not yet».
+        millis(self.started.elapsed()) + 1
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX - 1)
 }
 
 fn key_of(call: &Call<'_>) -> Result<ObjectKey, Unanswered> {
@@ -196,68 +245,5 @@ fn key_of(call: &Call<'_>) -> Result<ObjectKey, Unanswered> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn metadata(pool: &str) -> HashMap<String, String> {
-        HashMap::from([("poolName".to_owned(), pool.to_owned())])
-    }
-
-    fn registry() -> Registry {
-        let organization = OrganizationUrl::parse("https://dev.azure.com/contoso").unwrap();
-        Registry::new(organization, Duration::from_secs(600), 3)
-    }
-
-    fn ask(registry: &Registry, name: &str, pool: &str) -> Result<Arc<Registered>, Unanswered> {
-        let metadata = metadata(pool);
-        let call = Call {
-            namespace: "ci",
-            name,
-            metadata: &metadata,
-        };
-        registry.note(&call, Some(Ask::Activity))
-    }
-
-    #[test]
-    fn an_edited_trigger_replaces_the_one_before() {
-        let registry = registry();
-        let old = ask(&registry, "linux", "a").unwrap();
-        let new = ask(&registry, "linux", "b").unwrap();
-        assert!(registry.knows(&old.key), "the round is not over yet");
-        ask(&registry, "linux", "b").unwrap();
-        ask(&registry, "linux", "b").unwrap();
-        assert!(!registry.knows(&old.key) && registry.knows(&new.key));
-    }
-
-    #[test]
-    fn two_triggers_of_one_scaling_object_both_stay() {
-        let registry = registry();
-        for _ in 0..5 {
-            let a = ask(&registry, "linux", "a").unwrap();
-            let b = ask(&registry, "linux", "b").unwrap();
-            assert!(registry.knows(&a.key) && registry.knows(&b.key));
-        }
-    }
-
-    #[test]
-    fn there_is_a_limit() {
-        let registry = registry();
-        for name in ["a", "b", "c"] {
-            ask(&registry, name, "pool").unwrap();
-        }
-        let error = ask(&registry, "d", "pool").unwrap_err().to_string();
-        assert!(error.contains("--max-scaling-objects"), "{error}");
-        ask(&registry, "a", "pool").unwrap();
-    }
-
-    #[test]
-    fn names_are_those_of_kubernetes() {
-        let registry = registry();
-        for name in ["", &"x".repeat(254)] {
-            assert!(matches!(
-                ask(&registry, name, "pool"),
-                Err(Unanswered::ScalingObject("the name"))
-            ));
-        }
-    }
-}
+#[path = "registry_tests.rs"]
+mod tests;

@@ -57,6 +57,7 @@ impl Activity {
         let touch_every = self.inner.settings.forget_after / 4;
         let longest = self
             .inner
+            .registry
             .learning_left()
             .map_or(touch_every, |left| left.min(touch_every));
         tokio::select! {
@@ -87,7 +88,7 @@ impl Change {
         };
         if let Found::Yes(watched) = handle.found() {
             change.views = Some(watched.views());
-            change.profiles = Some(inner.decision(&watched).changes());
+            change.profiles = Some(inner.decision(watched.key()).changes());
         }
         change
     }

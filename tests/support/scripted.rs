@@ -10,7 +10,7 @@ use azp_scaler::{
     },
     scaler::{
         answer::{Answer, MetricSpec, Unanswered},
-        answers::{Answers, Ask, Call},
+        answers::{Answers, Call},
         status::{Gauges, Status},
     },
 };
@@ -40,7 +40,7 @@ pub struct Scripted {
 }
 
 /// A question: namespace, name, the key `poolName`, and which it was.
-pub type Asked = (String, String, Option<String>, Option<Ask>);
+pub type Asked = (String, String, Option<String>);
 
 struct Over<'a>(&'a watch::Sender<usize>);
 
@@ -73,9 +73,9 @@ impl Scripted {
         self.gate.forget_permits(Semaphore::MAX_PERMITS);
     }
 
-    fn note(&self, call: &Call<'_>, ask: Option<Ask>) -> Result<u32, Unanswered> {
+    fn note(&self, call: &Call<'_>) -> Result<u32, Unanswered> {
         let pool = call.metadata.get("poolName").cloned();
-        let last = (call.namespace.to_owned(), call.name.to_owned(), pool, ask);
+        let last = (call.namespace.to_owned(), call.name.to_owned(), pool);
         *self.last.lock().unwrap() = Some(last);
         self.script.lock().unwrap().clone()
     }
@@ -100,18 +100,14 @@ fn answer(queued: u32) -> Answer {
 
 impl Answers for Scripted {
     fn spec(&self, call: &Call<'_>) -> Result<MetricSpec, Unanswered> {
-        self.note(call, None).map(|target| MetricSpec {
+        self.note(call).map(|target| MetricSpec {
             name: "azure-pipelines-linux".to_owned(),
             target,
         })
     }
 
-    fn answer(
-        &self,
-        call: &Call<'_>,
-        ask: Ask,
-    ) -> impl Future<Output = Result<Answer, Unanswered>> + Send {
-        let script = self.note(call, Some(ask));
+    fn answer(&self, call: &Call<'_>) -> impl Future<Output = Result<Answer, Unanswered>> + Send {
+        let script = self.note(call);
         async move {
             let _over = Over(&self.over);
             self.asked.send_modify(|count| *count += 1);
@@ -121,7 +117,7 @@ impl Answers for Scripted {
     }
 
     fn activity(&self, call: &Call<'_>) -> Result<BoxStream<'static, bool>, Unanswered> {
-        self.note(call, None)?;
+        self.note(call)?;
         let states = tokio_stream::wrappers::WatchStream::new(self.active.subscribe());
         Ok(states.boxed())
     }
@@ -135,8 +131,12 @@ impl Answers for Scripted {
         }
     }
 
-    fn status(&self) -> Status {
-        self.status.lock().unwrap().clone()
+    fn status(&self, pool: Option<&str>) -> Status {
+        let mut status = self.status.lock().unwrap().clone();
+        status
+            .pools
+            .retain(|known| pool.is_none_or(|wanted| known.pool == wanted));
+        status
     }
 
     fn gauges(&self) -> Gauges {

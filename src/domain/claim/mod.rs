@@ -117,10 +117,12 @@ fn claim_owned(
 ) {
     let mut owners: HashMap<&str, Option<usize>> = HashMap::new();
     for (rank, index) in sharing.iter().enumerate() {
-        owners
-            .entry(&contenders[*index].object.name)
-            .and_modify(|owner| *owner = None)
-            .or_insert(Some(rank));
+        let object = contenders[*index].object;
+        let owner = owners.entry(&object.name).or_insert(Some(rank));
+        // Two triggers of one scaling object are no two owners.
+        if owner.is_some_and(|owner| contenders[sharing[owner]].object != object) {
+            *owner = None;
+        }
     }
     for (job, claim) in queue.jobs().iter().zip(claims) {
         let agent = job

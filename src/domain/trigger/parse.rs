@@ -84,6 +84,7 @@ impl<'a> Reader<'a> {
             problems: Vec::new(),
             notices: Vec::new(),
         };
+        reader.size();
         reader.unknown_keys();
         reader.without_effect();
         reader
@@ -105,6 +106,21 @@ impl<'a> Reader<'a> {
             .get(key)
             .copied()
             .filter(|value| !value.is_empty())
+    }
+
+    /// What is kept of a trigger is kept for as long as KEDA calls for it, so
+    /// its size is bounded, far above what anybody writes by hand.
+    fn size(&mut self) {
+        const LARGEST: usize = 16 * 1024;
+        let size: usize = self
+            .metadata
+            .iter()
+            .map(|(key, value)| key.len() + value.len())
+            .sum();
+        if size > LARGEST {
+            let what = format!("has {size} bytes together; keep it below {LARGEST}");
+            self.problem("the metadata", what);
+        }
     }
 
     fn unknown_keys(&mut self) {
@@ -157,7 +173,7 @@ impl<'a> Reader<'a> {
 
     fn pool(&mut self) -> Option<PoolRef> {
         if let Some(name) = self.text("poolName") {
-            return Some(PoolRef::Name(name.into()));
+            return self.pool_name(name);
         }
         if self.text("poolID").is_some() {
             let id = self.number::<u32>("poolID", 0, "the pool's number in the organization")?;
@@ -170,6 +186,20 @@ impl<'a> Reader<'a> {
             "is missing; name the agent pool here, or give its poolID",
         );
         None
+    }
+
+    /// A pool's name stands in logs and messages, so it is one short line.
+    fn pool_name(&mut self, name: &str) -> Option<PoolRef> {
+        const LONGEST: usize = 256;
+        if name.chars().count() > LONGEST || name.chars().any(char::is_control) {
+            let what = format!(
+                "\"{}\" is no pool's name: more than {LONGEST} characters, or a line break",
+                shown(name)
+            );
+            self.problem("poolName", what);
+            return None;
+        }
+        Some(PoolRef::Name(name.into()))
     }
 
     fn matching(&mut self) -> Matching {

@@ -151,6 +151,15 @@ fn all_problems_are_told_together() {
         ],
         &["strategy: belongs to mode: job", "\"maybe\" is neither"],
     );
+    check_problems(
+        &[("poolName", "a\nb")],
+        &["poolName: \"a\\nb\" is no pool's name"],
+    );
+    let large = "x,".repeat(10_000);
+    check_problems(
+        &[pool, ("demands", &large)],
+        &["the metadata: has 20020 bytes together"],
+    );
     check_problems(&[("poolID", "-1")], &["poolID: \"-1\" is not"]);
 }
 

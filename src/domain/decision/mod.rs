@@ -1,0 +1,161 @@
+//! The decision on one pool: who counts which job, and why.
+//!
+//! May import: the claim, numbers, profiles, queues. Invariant: the numbers and
+//! the reasons come from the same claims, so that an explanation can never
+//! contradict the number that it explains.
+
+mod apart;
+
+use std::collections::{HashMap, HashSet};
+
+use self::apart::CountedApart;
+use super::{
+    claim::{Claim, Contender, claim},
+    job::{JobRequest, JobState},
+    number::{Number, Tally},
+    pool::Queue,
+    profile::{Profile, Refusal},
+};
+
+/// What was decided for one queue and the contenders of its pool; contenders
+/// are told by their position.
+#[derive(Clone, Debug)]
+pub struct Decision {
+    claims: Vec<Claim>,
+    tallies: Vec<Tally>,
+    unclaimed: usize,
+}
+
+/// What became of one job, with the reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// Who has it among the contenders that share the pool.
+    pub claim: Claim,
+    /// Who could have had it, had the claim gone another way.
+    pub others: Vec<usize>,
+    /// Who counts it for itself, by KEDA's own rules.
+    pub counted_apart_by: Vec<usize>,
+    /// Who does not take it, and why.
+    pub refusals: Vec<(usize, Refusal)>,
+}
+
+// === impl Decision ===
+
+impl Decision {
+    /// Decides the queue for these contenders.
+    #[must_use]
+    pub fn new(queue: &Queue, contenders: &[Contender<'_>]) -> Self {
+        let claims = claim(queue, contenders);
+        let busy = busy_agents(queue);
+        let mut tallies = vec![Tally::default(); contenders.len()];
+        for (job, claim) in queue.jobs().iter().zip(&claims) {
+            if let Some(contender) = claim.contender() {
+                tallies[contender].add(tally(job, &busy));
+            }
+        }
+        share_with_siblings(contenders, &mut tallies);
+        let mut apart = CountedApart::new(queue, &busy);
+        for (contender, tally) in contenders.iter().zip(&mut tallies) {
+            if !contender.profile.shares_the_pool() {
+                *tally = apart.tally(contender.profile);
+            }
+        }
+        let unclaimed = |(job, claim): &(&JobRequest, &Claim)| {
+            **claim == Claim::Unclaimed && !apart.counts(job)
+        };
+        let unclaimed = queue.jobs().iter().zip(&claims).filter(unclaimed).count();
+        Self {
+            claims,
+            tallies,
+            unclaimed,
+        }
+    }
+
+    /// The number of a contender.
+    #[must_use]
+    pub fn number(&self, contender: usize, profile: &Profile) -> Number {
+        Number::new(profile, self.tallies[contender])
+    }
+
+    /// How many jobs nobody counts, so that no agent is started for them.
+    #[must_use]
+    pub fn unclaimed(&self) -> usize {
+        self.unclaimed
+    }
+
+    /// Why the job at this position of the queue went where it went. The
+    /// arguments are those that the decision was made from.
+    #[must_use]
+    pub fn verdict(
+        &self,
+        job: &JobRequest,
+        position: usize,
+        contenders: &[Contender<'_>],
+    ) -> Verdict {
+        let claim = self.claims[position];
+        let mut verdict = Verdict {
+            claim,
+            others: Vec::new(),
+            counted_apart_by: Vec::new(),
+            refusals: Vec::new(),
+        };
+        for (index, contender) in contenders.iter().enumerate() {
+            if claim.contender() == Some(index) {
+                continue;
+            }
+            match (contender.profile.fits(job), claim) {
+                (Ok(()), _) if !contender.profile.shares_the_pool() => {
+                    verdict.counted_apart_by.push(index);
+                }
+                (Ok(()), Claim::Unclaimed) => verdict.refusals.push((index, Refusal::Full)),
+                (Ok(()), _) => verdict.others.push(index),
+                (Err(refusal), _) => verdict.refusals.push((index, refusal)),
+            }
+        }
+        verdict
+    }
+}
+
+/// Triggers of one scaling object serve the same pods, and KEDA takes the
+/// largest of their numbers and not the sum: so each of them counts what any of
+/// them has. Between scaling objects, each job still counts once.
+fn share_with_siblings(contenders: &[Contender<'_>], tallies: &mut [Tally]) {
+    let mut sums: HashMap<_, Tally> = HashMap::new();
+    for (contender, tally) in contenders.iter().zip(&*tallies) {
+        sums.entry(contender.object).or_default().add(*tally);
+    }
+    for (contender, tally) in contenders.iter().zip(tallies) {
+        *tally = sums[contender.object];
+    }
+}
+
+/// Agents that run a job now.
+fn busy_agents(queue: &Queue) -> HashSet<&str> {
+    let running = queue
+        .jobs()
+        .iter()
+        .filter(|job| job.state == JobState::Running);
+    running.filter_map(|job| job.agent.as_deref()).collect()
+}
+
+/// What one job adds to a tally.
+///
+/// Azure DevOps may reserve an agent that is still busy with another job: such
+/// a job is not served, so it counts as queued.
+fn tally(job: &JobRequest, busy: &HashSet<&str>) -> Tally {
+    let served = job
+        .agent
+        .as_deref()
+        .is_none_or(|agent| !busy.contains(agent));
+    let mut tally = Tally::default();
+    match job.state {
+        JobState::Running => tally.running = 1,
+        JobState::Assigned if served => tally.assigned = 1,
+        JobState::Assigned | JobState::Queued => tally.queued = 1,
+        JobState::Finished(_) => {}
+    }
+    tally
+}
+
+#[cfg(test)]
+mod tests;

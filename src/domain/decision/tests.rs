@@ -1,0 +1,156 @@
+//! Numbers and verdicts from one decision.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::domain::{
+    capability::Capabilities,
+    demand::Demands,
+    job::RequestId,
+    legacy::{Compare, DemandsRule},
+    profile::{Counting, Matching, Offer, ScalingObject},
+};
+
+fn job(id: u64, state: JobState, agent: Option<&str>, demands: &[&str]) -> JobRequest {
+    JobRequest {
+        id: RequestId(id),
+        state,
+        demands: Arc::new(Demands::read(demands)),
+        queued_at: None,
+        agent: agent.map(Into::into),
+        matched_agents: Some(Arc::from([Box::from("template")])),
+        matches_all_agents: false,
+        pipeline: None,
+        run: None,
+    }
+}
+
+fn profile(matching: Matching) -> Profile {
+    Profile {
+        matching,
+        counting: Counting::Unfinished,
+        warm_agents: 0,
+        priority: 0,
+    }
+}
+
+fn queue() -> Queue {
+    Queue::new(vec![
+        job(1, JobState::Running, Some("a-1"), &["java"]),
+        job(2, JobState::Assigned, Some("a-2"), &["java"]),
+        // its agent is still busy with job 1
+        job(3, JobState::Assigned, Some("a-1"), &["java"]),
+        job(4, JobState::Queued, None, &["java"]),
+        job(5, JobState::Queued, None, &["cobol"]),
+    ])
+}
+
+#[test]
+fn triggers_of_one_scaling_object_count_together() {
+    let object = ScalingObject {
+        namespace: "ci".into(),
+        name: "both".into(),
+    };
+    let profiles = [profile(java()), profile(Matching::Any)];
+    let contenders: Vec<Contender<'_>> = (0..)
+        .zip(&profiles)
+        .map(|(trigger, profile)| Contender {
+            object: &object,
+            trigger,
+            profile,
+            limit: None,
+        })
+        .collect();
+    let decision = Decision::new(&queue(), &contenders);
+    let numbers = [0, 1].map(|index| decision.number(index, &profiles[index]).value());
+    assert_eq!(numbers, [5, 5], "KEDA takes the larger one");
+}
+
+fn decide(profiles: &[Profile]) -> (Decision, Vec<Number>, Vec<Verdict>) {
+    let objects: Vec<ScalingObject> = (0..profiles.len())
+        .map(|n| ScalingObject {
+            namespace: "ci".into(),
+            name: format!("p{n}").into(),
+        })
+        .collect();
+    let contenders: Vec<Contender<'_>> = profiles
+        .iter()
+        .zip(&objects)
+        .map(|(profile, object)| Contender {
+            object,
+            trigger: 0,
+            profile,
+            limit: None,
+        })
+        .collect();
+    let queue = queue();
+    let decision = Decision::new(&queue, &contenders);
+    let numbers = profiles
+        .iter()
+        .enumerate()
+        .map(|(n, p)| decision.number(n, p))
+        .collect();
+    let jobs = queue.jobs().iter().enumerate();
+    let verdicts = jobs
+        .map(|(n, job)| decision.verdict(job, n, &contenders))
+        .collect();
+    (decision, numbers, verdicts)
+}
+
+fn java() -> Matching {
+    Matching::Capabilities(Offer::new(Capabilities::parse("java").unwrap(), Vec::new()))
+}
+
+#[test]
+fn jobs_are_counted_by_how_far_they_have_come() {
+    let (decision, numbers, _) = decide(&[profile(java())]);
+    assert_eq!(
+        numbers[0].tally(),
+        Tally {
+            queued: 2,
+            assigned: 1,
+            running: 1
+        }
+    );
+    assert_eq!(decision.unclaimed(), 1);
+}
+
+#[test]
+fn every_verdict_has_its_reason() {
+    let (_, _, verdicts) = decide(&[profile(java()), profile(Matching::Any)]);
+    assert_eq!(verdicts[3].claim, Claim::Placed(0));
+    assert_eq!(verdicts[3].others, [1]);
+    assert_eq!(verdicts[4].claim, Claim::Placed(1));
+    let (contender, refusal) = &verdicts[4].refusals[0];
+    let message = refusal.to_string();
+    assert!(
+        *contender == 0 && message.contains("\"cobol\" is not met"),
+        "{message}"
+    );
+}
+
+#[test]
+fn kedas_own_rules_count_beside_the_claim() {
+    let rule = DemandsRule::new("java", Compare::JobWithinTrigger, false);
+    let (_, numbers, verdicts) = decide(&[
+        profile(Matching::Demands(rule)),
+        profile(Matching::Parent("template".into())),
+        profile(Matching::Parent("other".into())),
+        profile(Matching::Any),
+    ]);
+    let values: Vec<u64> = numbers.iter().map(Number::value).collect();
+    assert_eq!(values, [4, 5, 0, 5]);
+    assert_eq!(verdicts[3].counted_apart_by, [0, 1]);
+}
+
+#[test]
+fn what_keda_s_own_rules_count_is_not_unclaimed() {
+    let rule = DemandsRule::new("java", Compare::JobWithinTrigger, false);
+    let check = |matching: Matching, expected: usize| {
+        let (decision, _, _) = decide(&[profile(matching)]);
+        assert_eq!(decision.unclaimed(), expected);
+    };
+    check(Matching::Demands(rule), 1);
+    check(Matching::Parent("template".into()), 0);
+    check(Matching::Parent("other".into()), 5);
+}
