@@ -135,7 +135,7 @@ impl Answers for Scripted {
         let mut status = self.status.lock().unwrap().clone();
         status
             .pools
-            .retain(|known| pool.is_none_or(|wanted| known.pool == wanted));
+            .retain(|known| pool.is_none_or(|wanted| known.pool.eq_ignore_ascii_case(wanted)));
         status
     }
 
