@@ -82,6 +82,12 @@ impl App {
         })
     }
 
+    /// What answers, for those who want to ask it without a server.
+    #[must_use]
+    pub fn scaler(&self) -> Arc<Scaler> {
+        Arc::clone(&self.scaler)
+    }
+
     /// Runs until `shutdown` has been taken to its end, or a part has ended.
     ///
     /// # Errors

@@ -5,10 +5,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "floors/imports.rs"]
+mod imports;
+
 use std::{
     fs,
     path::{Path, PathBuf},
 };
+
+use imports::imports;
 
 /// A module at the root of the crate and its floor. The emulator stands aside:
 /// it may use the domain, and only what is above all may use it.
@@ -96,6 +101,8 @@ const NOT_IN_THE_DOMAIN: &[&str] = &[
 struct Source {
     /// The module at the root of the crate that the file belongs to.
     module: String,
+    /// How many modules it is below the root of the crate.
+    depth: usize,
     path: PathBuf,
     /// Its lines without comments.
     lines: Vec<(usize, String)>,
@@ -128,6 +135,9 @@ fn read(root: &Path, path: PathBuf) -> Source {
     let inside = path.strip_prefix(root).unwrap();
     let first = inside.iter().next().unwrap().to_str().unwrap();
     let module = first.trim_end_matches(".rs").to_owned();
+    // Two files are the module of their folder.
+    let own = !inside.ends_with("mod.rs") && !inside.ends_with("lib.rs");
+    let depth = inside.iter().count() - usize::from(!own);
     let text = fs::read_to_string(&path).unwrap();
     let lines = text
         .lines()
@@ -137,6 +147,7 @@ fn read(root: &Path, path: PathBuf) -> Source {
         .collect();
     Source {
         module,
+        depth,
         path,
         lines,
     }
@@ -147,61 +158,6 @@ fn floor(module: &str) -> Option<u8> {
         .iter()
         .find(|(name, _)| *name == module)
         .map(|(_, floor)| *floor)
-}
-
-/// The root modules that a line names by `crate::…`, also in nested braces.
-fn imports(lines: &[(usize, String)]) -> Vec<(usize, String)> {
-    let mut found = Vec::new();
-    let mut group: Option<i32> = None;
-    for (number, line) in lines {
-        let mut rest = line.as_str();
-        if let Some(depth) = group.as_mut() {
-            // Inside `use crate::{ … }`: names at its first level are modules.
-            if *depth == 1 {
-                let name: String = rest
-                    .trim()
-                    .chars()
-                    .take_while(|c| c.is_alphanumeric() || *c == '_')
-                    .collect();
-                if !name.is_empty() {
-                    found.push((*number, name));
-                }
-            }
-            *depth += balance(rest);
-            if *depth <= 0 {
-                group = None;
-            }
-            continue;
-        }
-        while let Some(at) = rest.find("crate::") {
-            rest = &rest[at + "crate::".len()..];
-            if let Some(inner) = rest.strip_prefix('{') {
-                let depth = 1 + balance(inner);
-                for name in inner.split(',').filter(|_| depth <= 0) {
-                    let name = name
-                        .trim()
-                        .split([':', '}', ' '])
-                        .next()
-                        .unwrap_or_default();
-                    found.push((*number, name.to_owned()));
-                }
-                group = (depth > 0).then_some(depth);
-                break;
-            }
-            let name: String = rest
-                .chars()
-                .take_while(|c| c.is_alphanumeric() || *c == '_')
-                .collect();
-            found.push((*number, name));
-        }
-    }
-    found
-}
-
-fn balance(text: &str) -> i32 {
-    let open = text.matches('{').count();
-    let closed = text.matches('}').count();
-    i32::try_from(open).unwrap() - i32::try_from(closed).unwrap()
 }
 
 /// Does the line use this word as a path, and not as a part of another one?
@@ -226,7 +182,7 @@ fn fail_on(problems: &[String]) {
 fn imports_run_downwards_only() {
     let mut problems = Vec::new();
     for source in sources() {
-        for (line, imported) in imports(&source.lines) {
+        for (line, imported) in imports(source.depth, &source.lines) {
             let from = source.module.as_str();
             let wrong = match (from, imported.as_str()) {
                 _ if from == imported || imported == "lib" => None,
@@ -325,17 +281,54 @@ fn each_way_to_write_an_import_is_seen() {
             .map(|(n, line)| (n, line.to_owned()))
             .collect()
     };
-    let check = |text: &str, expected: &[&str]| {
-        let found = imports(&lines(text));
+    let check_at = |depth: usize, text: &str, expected: &[&str]| {
+        let found = imports(depth, &lines(text));
         let found: Vec<&str> = found.iter().map(|(_, name)| name.as_str()).collect();
         assert_eq!(found, expected, "{text}");
     };
+    let check = |text: &str, expected: &[&str]| check_at(1, text, expected);
     check("use crate::grpc::service;", &["grpc"]);
     check("let x = crate::app::build();", &["app"]);
     check("use crate::{domain::job, grpc};", &["domain", "grpc"]);
     check(
         "use crate::{\n    domain::{\n        job,\n    },\n    grpc::service,\n};",
         &["domain", "grpc"],
+    );
+    check(
+        "use crate::{\n    domain::{job, pool::{A, B}}, grpc, http,\n    app as a,\n};",
+        &["domain", "grpc", "http", "app"],
+    );
+    check(
+        "pub(in crate::pools) fn f(x: crate::app::A<crate::cli::B>);",
+        &["pools", "app", "cli"],
+    );
+    check("use crate::*; use crate::{self as root};", &["*", "self"]);
+    check("pub(crate) fn f(); pub(super) fn g();", &[]);
+
+    // `super` is the root, or leads there, according to where it stands.
+    check_at(1, "use super::grpc::service;", &["grpc"]);
+    check_at(
+        1,
+        "use super::{\n    grpc, http::{a, b},\n    app,\n};",
+        &["grpc", "http", "app"],
+    );
+    check_at(2, "use super::grpc;", &[]);
+    check_at(
+        2,
+        "use super::super::grpc; super::super::app::build();",
+        &["grpc", "app"],
+    );
+    check_at(
+        2,
+        "use super::{a::{b, c}, super::{grpc, http}, d};",
+        &["grpc", "http"],
+    );
+    check_at(3, "use super::super::grpc;", &[]);
+    check_at(2, "use self::super::super::grpc;", &["grpc"]);
+    check_at(
+        1,
+        "mod tests {\n    use super::*;\n    use super::super::grpc;\n}\nuse super::app;",
+        &["grpc", "app"],
     );
     assert!(names("use tonic::Status;", "tonic"));
     assert!(names("let s: tonic::Status = x;", "tonic"));

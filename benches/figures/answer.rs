@@ -2,6 +2,7 @@
 //! adds to the transport. Same client, same request, same run, in turns.
 
 use std::{
+    hint::black_box,
     net::SocketAddr,
     time::{Duration, Instant},
 };
@@ -14,6 +15,7 @@ use azp_scaler::{
         external_scaler_client::ExternalScalerClient,
         external_scaler_server::{ExternalScaler, ExternalScalerServer},
     },
+    scaler::answers::{Answers as _, Call},
 };
 use tokio::{net::TcpListener, task::JoinSet};
 use tonic::{
@@ -103,6 +105,7 @@ async fn measure() -> Vec<Row> {
             per_second.push(CALLS as f64 / mine.as_secs_f64());
         }
     }
+    let alone = answer_alone(&parts).await;
     let ratio = quantile(ratios, 0.5);
     let speed = quantile(per_second, 0.5);
     vec![
@@ -111,6 +114,10 @@ async fn measure() -> Vec<Row> {
             format!("{ratio:.3} ({speed:.0}/s)"),
         )
         .goal("at least 0.9", ratio >= 0.9),
+        Row::new(
+            "an answer without the transport",
+            format!("{} ns", alone.as_nanos()),
+        ),
     ]
 }
 
@@ -146,4 +153,21 @@ async fn turn_of(client: &ExternalScalerClient<Channel>) -> Duration {
         done.unwrap();
     }
     started.elapsed()
+}
+
+/// One answer of a scaler that reads the same emulator, in the same process.
+async fn answer_alone(parts: &Parts) -> Duration {
+    let scaler = parts.scaler();
+    let object = scaling_object("agents", "linux");
+    let call = Call {
+        namespace: &object.namespace,
+        name: &object.name,
+        metadata: &object.scaler_metadata,
+    };
+    scaler.answer(&call).await.unwrap();
+    let started = Instant::now();
+    for _ in 0..100_000 {
+        black_box(scaler.answer(black_box(&call)).await).unwrap();
+    }
+    started.elapsed() / 100_000
 }

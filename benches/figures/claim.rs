@@ -107,7 +107,6 @@ fn queue(jobs: usize, kinds: usize) -> Queue {
             queued_at: None,
             agent: running.then(|| format!("profile{}-6d4cf-{n:x}", n % 100).into()),
             matched_agents: None,
-            matches_all_agents: false,
             pipeline: None,
             run: None,
         }

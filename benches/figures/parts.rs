@@ -1,7 +1,7 @@
 //! The parts that several benches put together: an emulator and a scaler in
 //! this process, and the calls that KEDA makes.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use azp_scaler::{
     app::App,
@@ -9,6 +9,7 @@ use azp_scaler::{
     domain::organization::OrganizationUrl,
     emulator::{Emulator, EmulatorHandle, Settings},
     grpc::proto::{ScaledObjectRef, external_scaler_client::ExternalScalerClient},
+    scaler::Scaler,
     shutdown::Shutdown,
 };
 use tokio::net::TcpListener;
@@ -18,6 +19,7 @@ pub const HOOK_SECRET: &str = "bench";
 
 /// A scaler that reads an emulator, both over loopback.
 pub struct Parts {
+    scaler: Arc<Scaler>,
     pub emulator: EmulatorHandle,
     pub grpc: SocketAddr,
     pub http: SocketAddr,
@@ -34,13 +36,20 @@ impl Parts {
         tokio::spawn(emulator.run(listener, shutdown.stop()));
         let app = App::build(config(&url, poll_interval)).await.unwrap();
         let addresses = app.addresses().unwrap();
+        let scaler = app.scaler();
         tokio::spawn(app.run(shutdown.clone()));
         Self {
+            scaler,
             emulator: handle,
             grpc: addresses.grpc,
             http: addresses.http,
             shutdown,
         }
+    }
+
+    /// What answers behind the server.
+    pub fn scaler(&self) -> &Scaler {
+        &self.scaler
     }
 
     pub async fn client(&self) -> ExternalScalerClient<Channel> {

@@ -70,7 +70,7 @@ impl Refusal<'_> {
     /// Tells apart what Azure DevOps and what stands before it may answer.
     pub(super) fn error(&self) -> ReadError {
         let status = self.status.as_u16();
-        let retry_after = retry_after(self.headers, self.now).map(|t| t.min(LONGEST_RETRY));
+        let retry_after = longest_wait(self.headers, self.now).map(|t| t.min(LONGEST_RETRY));
         match status {
             // Azure DevOps: what a malformed token gets, with a page in HTML.
             203 => rejected("203 and a sign-in page"),
@@ -156,16 +156,21 @@ impl Refusal<'_> {
     }
 }
 
-/// How long the service wants to be left alone, from a good answer's headers.
-///
-/// The longest of these, and never more than five minutes:
+/// How long the service wants to be left alone, from a good answer's headers:
+/// the longest wait in them, and never more than five minutes.
+pub(super) fn pause(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let longest = longest_wait(headers, now)?;
+    (!longest.is_zero()).then(|| longest.min(LONGEST_PAUSE))
+}
+
+/// The longest of the waits that an answer's headers ask for, good or not:
 /// - `Retry-After`, as it stands;
 /// - `X-RateLimit-Delay`: as long as this request was delayed;
 /// - `X-RateLimit-Remaining` at 0: until `X-RateLimit-Reset`, or 30 s where
 ///   that is missing; below a tenth of `X-RateLimit-Limit`: a tenth of that.
 ///
 /// Azure DevOps: the headers come only near the threshold.
-pub(super) fn pause(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+fn longest_wait(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let number = |name| text_of(headers, name).and_then(|text| text.trim().parse::<f64>().ok());
     let delay = number("x-ratelimit-delay").and_then(seconds);
     let until_reset = number("x-ratelimit-reset").and_then(|reset| {
@@ -184,8 +189,7 @@ pub(super) fn pause(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
         }
     });
     let asked = [retry_after(headers, now), delay, spent];
-    let longest = asked.into_iter().flatten().max()?;
-    (!longest.is_zero()).then(|| longest.min(LONGEST_PAUSE))
+    asked.into_iter().flatten().max()
 }
 
 /// Azure DevOps: `Retry-After` in seconds. ASSUMPTION(retry-after-date): what

@@ -54,7 +54,6 @@ struct Row<'a> {
     demands: Option<&'a RawValue>,
     #[serde(borrow)]
     matched_agents: Option<&'a RawValue>,
-    matches_all_agents_in_pool: Option<bool>,
     #[serde(borrow)]
     reserved_agent: Option<Named<'a>>,
     #[serde(borrow)]
@@ -150,7 +149,6 @@ impl JobRows {
             queued_at,
             agent: agent.and_then(|agent| agent.name.as_deref().map(Into::into)),
             matched_agents,
-            matches_all_agents: row.matches_all_agents_in_pool.unwrap_or(false),
             pipeline: name(&row.definition),
             run: name(&row.owner),
         })
@@ -238,13 +236,12 @@ impl Shared {
 /// A row's member, what it should be, and whether it is.
 type Probe = (&'static str, &'static str, fn(&RawValue) -> bool);
 
-const PROBES: [Probe; 9] = [
+const PROBES: [Probe; 8] = [
     ("requestId", "a whole number", number),
     ("queueTime", "a text", text),
     ("assignTime", "a text", text),
     ("receiveTime", "a text", text),
     ("result", "a text", text),
-    ("matchesAllAgentsInPool", "true or false", truth),
     ("reservedAgent", "an agent with a name", named),
     ("definition", "an object with a name", named),
     ("owner", "an object with a name", named),
@@ -256,10 +253,6 @@ fn number(raw: &RawValue) -> bool {
 
 fn text(raw: &RawValue) -> bool {
     serde_json::from_str::<Option<Text<'_>>>(raw.get()).is_ok()
-}
-
-fn truth(raw: &RawValue) -> bool {
-    serde_json::from_str::<Option<bool>>(raw.get()).is_ok()
 }
 
 fn named(raw: &RawValue) -> bool {

@@ -19,6 +19,7 @@ mod wire;
 use std::{collections::HashSet, fmt, time::Duration};
 
 use futures::future::{BoxFuture, FutureExt as _};
+use tokio::time::sleep;
 
 pub use self::{
     credential::{Credential, CredentialError, PersonalAccessToken},
@@ -64,8 +65,6 @@ pub struct ClientSettings {
     pub connect_timeout: Duration,
     /// How many bytes the pages of one list may have together, decompressed.
     pub body_cap: u64,
-    /// How many requests may be under way at once; 0 counts as 1.
-    pub concurrency: usize,
     /// The product's name and version, as [`USER_AGENT`].
     pub user_agent: Box<str>,
 }
@@ -98,8 +97,7 @@ pub fn install_crypto_provider() {
 // === impl ClientSettings ===
 
 impl ClientSettings {
-    /// The usual limits: 30 s for a request and 10 s to connect, 256 MiB, 8
-    /// requests at once.
+    /// The usual limits: 30 s for a request and 10 s to connect, 256 MiB.
     #[must_use]
     pub fn new(organization: OrganizationUrl, credential: Credential) -> Self {
         Self {
@@ -108,7 +106,6 @@ impl ClientSettings {
             request_timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(10),
             body_cap: 256 << 20,
-            concurrency: 8,
             user_agent: USER_AGENT.into(),
         }
     }
@@ -150,16 +147,17 @@ impl Client {
     }
 
     /// Azure DevOps: `completedRequestCount=0` without `$top` is the query that
-    /// gives the unfinished requests, all of them, with `matchedAgents`.
+    /// gives the unfinished requests, all of them, with `matchedAgents`. What
+    /// comes is handed on as it is; a finished one among it is news of a job
+    /// that an earlier page had as running.
     async fn read_jobs(&self, pool: PoolId) -> Result<Reading<Vec<JobRequest>>, ReadError> {
         let path = format!("pools/{pool}/jobrequests");
         let shown = format!("#{pool}");
         let mut rows = JobRows::default();
         let mut budget = Budget::new(self.body_cap);
-        let mut pause = None;
         let mut tokens: HashSet<Box<str>> = HashSet::new();
         let mut token: Option<Box<str>> = None;
-        loop {
+        let pause = loop {
             let mut query = vec![("completedRequestCount", "0")];
             query.extend(token.as_deref().map(|token| ("continuationToken", token)));
             let mut answer = self.requests.get(&path, &query, Some(&shown)).await?;
@@ -168,9 +166,8 @@ impl Client {
                 list.feed(&chunk)?;
             }
             rows = list.finish()?;
-            pause = pause.max(answer.pause);
             let Some(next) = answer.continuation.take() else {
-                break;
+                break answer.pause;
             };
             if tokens.len() + 1 >= MOST_PAGES {
                 return Err(shape(&format!("it has more than {MOST_PAGES} pages")));
@@ -179,10 +176,13 @@ impl Client {
                 return Err(shape("its pages come round to one that was read before"));
             }
             token = Some(next);
-        }
-        let mut jobs = rows.into_jobs();
-        jobs.retain(|job| job.state.is_unfinished());
-        Ok(Reading { value: jobs, pause })
+            // Nobody above sees a page, so what it asks for is heeded here.
+            if let Some(pause) = answer.pause {
+                sleep(pause).await;
+            }
+        };
+        let value = rows.into_jobs();
+        Ok(Reading { value, pause })
     }
 }
 

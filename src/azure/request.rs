@@ -2,8 +2,8 @@
 //!
 //! May import: ports, domain. Invariants: the credential goes to the
 //! organization's own host and nowhere else, since redirects are never
-//! followed; no more requests are under way at once than the settings allow;
-//! no body is read beyond its cap, counted after decompression.
+//! followed; no body is read beyond its cap, counted after decompression. How
+//! many are under way at once is for those who ask to decide.
 
 use std::{
     error::Error,
@@ -16,7 +16,6 @@ use reqwest::{
     header::{ACCEPT, HeaderMap, HeaderValue},
     redirect,
 };
-use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::{
     ClientError, ClientSettings,
@@ -36,7 +35,6 @@ pub(super) struct Requests {
     http: reqwest::Client,
     organization: OrganizationUrl,
     credential: Credential,
-    under_way: Semaphore,
     limits: Limits,
 }
 
@@ -47,15 +45,13 @@ struct Limits {
 }
 
 /// An answer of status 200 that says it is JSON, with its body still to come.
-pub(super) struct Answer<'r> {
+pub(super) struct Answer {
     response: Response,
     /// How long the service wants to be left alone.
     pub(super) pause: Option<Duration>,
     /// For the next page, where there is one.
     pub(super) continuation: Option<Box<str>>,
     limits: Limits,
-    /// Kept until the body is read: a body under way is a request under way.
-    _permit: SemaphorePermit<'r>,
 }
 
 /// Counts the bytes of a body, or of the pages of one list, against their cap.
@@ -89,7 +85,6 @@ impl Requests {
             http,
             organization: settings.organization,
             credential: settings.credential,
-            under_way: Semaphore::new(settings.concurrency.max(1)),
             limits: Limits {
                 request: settings.request_timeout,
                 connect: settings.connect_timeout,
@@ -104,13 +99,8 @@ impl Requests {
         path: &str,
         query: &[(&str, &str)],
         pool: Option<&str>,
-    ) -> Result<Answer<'_>, ReadError> {
+    ) -> Result<Answer, ReadError> {
         let url = self.address(path, query)?;
-        // The semaphore is never closed; were it, no request would be right.
-        let permit = self.under_way.acquire().await;
-        let permit = permit.map_err(|error| ReadError::Unreachable {
-            cause: error.to_string().into(),
-        })?;
         let request = self.credential.apply(self.http.get(url.clone()));
         let sent = request.send().await;
         let response = sent.map_err(|error| self.limits.not_reached(&error))?;
@@ -121,7 +111,6 @@ impl Requests {
                 continuation: continuation(response.headers()),
                 response,
                 limits: self.limits,
-                _permit: permit,
             });
         }
         let asked = Asked { url: &url, pool };
@@ -191,7 +180,7 @@ impl Requests {
 
 // === impl Answer ===
 
-impl Answer<'_> {
+impl Answer {
     /// The next chunk of the body; `None` at its end.
     pub(super) async fn chunk(&mut self, budget: &mut Budget) -> Result<Option<Bytes>, ReadError> {
         let chunk = self.response.chunk().await;

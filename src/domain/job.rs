@@ -32,9 +32,6 @@ pub struct JobRequest {
     /// Agents that the service itself says could run it, by name; offline
     /// ones included. `None` where the answer has no such member.
     pub matched_agents: Option<Arc<[Box<str>]>>,
-    /// The service says that every agent of the pool could run it, and then
-    /// leaves `matched_agents` out.
-    pub matches_all_agents: bool,
     /// The pipeline's name.
     pub pipeline: Option<Arc<str>>,
     /// The run's name, such as `20260601.4`.

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::job::JobRequest;
+use super::job::{JobRequest, JobState};
 
 /// A pool's number in its organization. Not the number of a project's queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,17 +40,19 @@ pub struct Queue {
 // === impl Queue ===
 
 impl Queue {
-    /// A queue of these jobs. Finished ones are left out, since the service
-    /// sends them along under some queries; a number that comes twice (a job
-    /// that moved between two pages) counts once, in its later state.
+    /// A queue of these jobs. A number that comes twice (a job that moved
+    /// between two pages) counts once, in the state that has come further, or
+    /// as its last row has it. Then finished jobs are left out, since the
+    /// service sends them along under some queries.
     #[must_use]
     pub fn new(mut jobs: Vec<JobRequest>) -> Self {
-        jobs.retain(|job| job.state.is_unfinished());
         // The service promises no order.
-        jobs.sort_by_key(|job| job.id);
+        jobs.sort_by_key(|job| (job.id, progress(job.state)));
         jobs.reverse();
         jobs.dedup_by_key(|job| job.id);
         jobs.reverse();
+        // Not before: a row that is over must outlive one that still runs.
+        jobs.retain(|job| job.state.is_unfinished());
         jobs.shrink_to_fit();
         Self { jobs }
     }
@@ -59,6 +61,16 @@ impl Queue {
     #[must_use]
     pub fn jobs(&self) -> &[JobRequest] {
         &self.jobs
+    }
+}
+
+/// How far a state is on a job's way.
+const fn progress(state: JobState) -> u8 {
+    match state {
+        JobState::Queued => 0,
+        JobState::Assigned => 1,
+        JobState::Running => 2,
+        JobState::Finished(_) => 3,
     }
 }
 
@@ -74,5 +86,81 @@ impl fmt::Display for PoolRef {
             Self::Name(name) => f.write_str(name),
             Self::Id(id) => write!(f, "#{id}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::domain::job::{JobResult, RequestId};
+
+    const OVER: JobState = JobState::Finished(JobResult::Succeeded);
+
+    fn row(id: u64, state: JobState, agent: &str) -> JobRequest {
+        JobRequest {
+            id: RequestId(id),
+            state,
+            demands: Arc::default(),
+            queued_at: None,
+            agent: Some(agent.into()),
+            matched_agents: None,
+            pipeline: None,
+            run: None,
+        }
+    }
+
+    #[test]
+    fn of_two_rows_of_a_job_the_one_that_has_come_further_counts() {
+        let order = [
+            JobState::Queued,
+            JobState::Assigned,
+            JobState::Running,
+            OVER,
+        ];
+        for (index, later) in order.into_iter().enumerate() {
+            for earlier in order.into_iter().take(index) {
+                let rows = || vec![row(7, earlier, "a"), row(7, later, "b")];
+                let expected = if later == OVER {
+                    vec![]
+                } else {
+                    vec![row(7, later, "b")]
+                };
+                assert_eq!(
+                    Queue::new(rows()).jobs(),
+                    expected,
+                    "{earlier:?}, then {later:?}"
+                );
+                let back = rows().into_iter().rev().collect();
+                assert_eq!(
+                    Queue::new(back).jobs(),
+                    expected,
+                    "{later:?}, then {earlier:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn of_two_rows_in_the_same_state_the_last_one_counts() {
+        let rows = vec![
+            row(7, JobState::Assigned, "a"),
+            row(7, JobState::Assigned, "b"),
+        ];
+        assert_eq!(Queue::new(rows).jobs(), [row(7, JobState::Assigned, "b")]);
+    }
+
+    #[test]
+    fn a_queue_has_the_unfinished_jobs_by_number() {
+        let rows = vec![
+            row(9, JobState::Queued, ""),
+            row(8, OVER, ""),
+            row(1, JobState::Running, ""),
+            row(4, JobState::Assigned, ""),
+        ];
+        let queue = Queue::new(rows);
+        let numbers: Vec<u64> = queue.jobs().iter().map(|job| job.id.0).collect();
+        assert_eq!(numbers, [1, 4, 9]);
     }
 }

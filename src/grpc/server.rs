@@ -59,19 +59,6 @@ pub enum GrpcError {
     Server(#[from] tonic::transport::Error),
 }
 
-// === impl GrpcError ===
-
-impl GrpcError {
-    /// The kind, from a closed list.
-    #[must_use]
-    pub const fn kind(&self) -> &'static str {
-        match self {
-            Self::Reflection(_) => "reflection",
-            Self::Server(_) => "server",
-        }
-    }
-}
-
 /// Serves until the shutdown is over: streams end when it drains, connections
 /// when it stops, and what is left then is cut.
 ///

@@ -63,16 +63,6 @@ struct Shared<A> {
     hook_bodies: Semaphore,
 }
 
-// === impl HttpError ===
-
-impl HttpError {
-    /// The kind, from a closed list.
-    #[must_use]
-    pub const fn kind(&self) -> &'static str {
-        "server"
-    }
-}
-
 /// Serves until the shutdown is over.
 ///
 /// # Errors

@@ -169,7 +169,6 @@ pub(crate) fn queued(count: u64, demands: &[&str]) -> Vec<JobRequest> {
             queued_at: None,
             agent: None,
             matched_agents: None,
-            matches_all_agents: false,
             pipeline: None,
             run: None,
         })

@@ -11,26 +11,28 @@
 
 mod server;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use azp_scaler::{
     azure::{Client, ClientSettings},
-    domain::pool::{PoolId, PoolRef},
+    domain::pool::{PoolId, PoolRef, Queue},
     ports::{AgentPools as _, ReadError},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use tokio::{io::AsyncWriteExt as _, net::TcpListener};
+use tokio::time::Instant;
 
 use server::{
-    Log, NO_LIMIT, Server, TOKEN, Turn, answer, assert_hidden, assert_nobody_came, check_request,
-    fresh_listener, json, settings, turn,
+    Log, NO_LIMIT, Server, TOKEN, Turn, answer, assert_hidden, assert_nobody_came, fresh_listener,
+    json, settings, turn,
 };
 
 const JOBS: &str = "/contoso/_apis/distributedtask/pools/27/jobrequests?completedRequestCount=0";
+const SECOND: &str = "/contoso/_apis/distributedtask/pools/27/jobrequests?completedRequestCount=0&continuationToken=a%2Fb%20c";
 const EMPTY: &str = r#"{"count":0,"value":[]}"#;
 const SHORT_LIMIT: Duration = Duration::from_millis(200);
 
-/// Reads the jobs of pool 27 from a server that takes these turns.
+/// Reads the queue of pool 27 from a server that takes these turns: how many
+/// jobs it has, and the pause that is asked for, in seconds.
 async fn read(turns: Vec<Turn>, limit: Duration) -> Result<(usize, Option<u64>), ReadError> {
     let server = Server::start(turns);
     let mut settings = server.settings();
@@ -44,7 +46,7 @@ async fn read(turns: Vec<Turn>, limit: Duration) -> Result<(usize, Option<u64>),
     server.finish().await;
     got.map(|reading| {
         (
-            reading.value.len(),
+            Queue::new(reading.value).jobs().len(),
             reading.pause.map(|pause| pause.as_secs()),
         )
     })
@@ -138,6 +140,30 @@ async fn every_odd_answer_has_its_kind() {
     )
     .await;
     check(says("429 Too Many Requests", ""), "throttled", "None").await;
+    check(
+        says(
+            "429 Too Many Requests\r\nretry-after: 7\r\nx-ratelimit-remaining: 0",
+            "",
+        ),
+        "throttled",
+        "Some(30s)",
+    )
+    .await;
+    check(
+        says(
+            "429 Too Many Requests\r\nretry-after: 70\r\nx-ratelimit-remaining: 0",
+            "",
+        ),
+        "throttled",
+        "Some(70s)",
+    )
+    .await;
+    check(
+        says("502 Bad Gateway\r\nx-ratelimit-delay: 1.25", ""),
+        "server",
+        "Some(1.25s)",
+    )
+    .await;
     check(
         says("503 Service Unavailable\r\nretry-after: 5", ""),
         "server",
@@ -266,7 +292,6 @@ async fn pools_are_found_by_encoded_name_and_by_number() {
 
 #[tokio::test]
 async fn a_list_in_pages_is_read_to_its_end() {
-    const SECOND: &str = "/contoso/_apis/distributedtask/pools/27/jobrequests?completedRequestCount=0&continuationToken=a%2Fb%20c";
     let page = |token: &str, id: u32| {
         let head = format!("200 OK\r\ncontent-type: application/json\r\n{token}");
         answer(
@@ -286,6 +311,33 @@ async fn a_list_in_pages_is_read_to_its_end() {
     let broken = turn(SECOND, answer("500 Oh", ""));
     let error = read(vec![first(), broken], NO_LIMIT).await.unwrap_err();
     assert_eq!(error.kind(), "server", "half a queue is none: {error}");
+}
+
+#[tokio::test]
+async fn a_job_that_is_over_on_a_later_page_is_over() {
+    let page = |head: &str, row: &str| {
+        let head = format!("200 OK\r\ncontent-type: application/json{head}");
+        answer(&head, format!(r#"{{"count":1,"value":[{{{row}}}]}}"#))
+    };
+    let running = r#""requestId":1,"receiveTime":"2026-06-01T09:15:02Z""#;
+    let first = page("\r\nx-ms-continuationtoken: a/b c", running);
+    let last = page("", r#""requestId":1,"result":"succeeded""#);
+    let got = read(vec![turn(JOBS, first), turn(SECOND, last)], NO_LIMIT).await;
+    assert_eq!(got, Ok((0, None)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_that_a_page_asks_for_is_kept_before_the_next_one() {
+    let page = |head: &str| {
+        let head = format!("200 OK\r\ncontent-type: application/json{head}");
+        answer(&head, EMPTY)
+    };
+    let first = page("\r\nx-ms-continuationtoken: a/b c\r\nretry-after: 7");
+    let before = Instant::now();
+    let got = read(vec![turn(JOBS, first), turn(SECOND, page(""))], NO_LIMIT).await;
+    // It is over then, and nobody has to keep it once more.
+    assert_eq!(got, Ok((0, None)));
+    assert_eq!(before.elapsed().as_secs(), 7);
 }
 
 #[tokio::test]
@@ -312,34 +364,6 @@ async fn the_cap_counts_what_a_small_body_unfolds_to() {
     assert_eq!(error, ReadError::TooLarge { cap: 100_000 });
     assert!(jobs(server.settings()).await.unwrap().value.is_empty());
     server.finish().await;
-}
-
-#[tokio::test]
-async fn no_more_requests_are_under_way_than_allowed() {
-    let listener = fresh_listener();
-    let address = listener.local_addr().unwrap().to_string();
-    let mut settings = settings(&format!("http://{address}/contoso"));
-    settings.concurrency = 1;
-    let client = Arc::new(Client::new(settings).unwrap());
-    let ask = || {
-        let client = Arc::clone(&client);
-        tokio::spawn(async move { client.unfinished_jobs(PoolId(27)).await.map(|_| ()) })
-    };
-    let asked = [ask(), ask()];
-    let accepting = TcpListener::from_std(listener.try_clone().unwrap()).unwrap();
-    for _ in &asked {
-        let (mut stream, _) = accepting.accept().await.unwrap();
-        check_request(&mut stream, &address, JOBS).await;
-        // Both asked long ago; the second would have come by now.
-        for _ in 0..100 {
-            tokio::task::yield_now().await;
-        }
-        assert_nobody_came(&listener);
-        stream.write_all(&json(EMPTY)).await.unwrap();
-    }
-    for asked in asked {
-        assert_eq!(asked.await.unwrap(), Ok(()));
-    }
 }
 
 #[tokio::test]

@@ -66,7 +66,6 @@ fn job(id: u64, demands: &str, agent: Option<&str>) -> JobRequest {
         queued_at: None,
         agent: agent.map(Into::into),
         matched_agents: None,
-        matches_all_agents: false,
         pipeline: None,
         run: None,
     }

@@ -19,7 +19,6 @@ fn job(id: u64, state: JobState, agent: Option<&str>, demands: &[&str]) -> JobRe
         queued_at: None,
         agent: agent.map(Into::into),
         matched_agents: Some(Arc::from([Box::from("template")])),
-        matches_all_agents: false,
         pipeline: None,
         run: None,
     }
