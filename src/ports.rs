@@ -15,22 +15,20 @@ use crate::domain::{
 /// Reads agent pools of one organization with one credential.
 pub trait AgentPools: Send + Sync + 'static {
     /// Looks a pool up by name or number.
-    fn pool<'a>(&'a self, pool: &'a PoolRef) -> BoxFuture<'a, Result<Reading<Pool>, ReadError>>;
+    fn pool<'a>(&'a self, pool: &'a PoolRef) -> BoxFuture<'a, Reading<Pool>>;
 
-    /// Reads every unfinished job request of a pool.
-    fn unfinished_jobs(
-        &self,
-        pool: PoolId,
-    ) -> BoxFuture<'_, Result<Reading<Vec<JobRequest>>, ReadError>>;
+    /// Reads every unfinished job request of a pool; finished ones may be among
+    /// them, and one may come twice, in different states.
+    fn unfinished_jobs(&self, pool: PoolId) -> BoxFuture<'_, Reading<Vec<JobRequest>>>;
 }
 
-/// What was read, and what the service asked for while answering.
-#[derive(Clone, Debug)]
+/// What came of a reading, and what the service asked for while answering.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reading<T> {
-    /// What was read.
-    pub value: T,
+    /// What was read, whole, or why it was not.
+    pub outcome: Result<T, ReadError>,
     /// How long the service wants to be left alone from now on, in the least.
-    /// Azure DevOps: `Retry-After` comes with good answers too.
+    /// Azure DevOps: it may say so with any answer, a good one included.
     pub pause: Option<Duration>,
 }
 
@@ -74,20 +72,16 @@ pub enum ReadError {
     },
     /// The service wants fewer requests.
     #[error("Azure DevOps limits the rate of requests")]
-    Throttled {
-        /// For how long it wants none.
-        retry_after: Option<Duration>,
-    },
+    Throttled,
     /// The service failed.
     #[error("Azure DevOps failed with status {status}")]
     Server {
         /// The HTTP status.
         status: u16,
-        /// When it wants to be asked again.
-        retry_after: Option<Duration>,
     },
-    /// Any other status that is no success.
-    #[error("Azure DevOps answered with status {status} ({message})")]
+    /// Any other status that is no success; a 404 that is not about a pool
+    /// among them.
+    #[error("Azure DevOps answered with status {status} ({message}); check the organization's URL")]
     Status {
         /// The HTTP status.
         status: u16,
@@ -163,7 +157,7 @@ impl ReadError {
             Self::Forbidden { .. } => 2,
             Self::Redirected { .. } => 3,
             Self::PoolNotFound { .. } => 4,
-            Self::Throttled { .. } => 5,
+            Self::Throttled => 5,
             Self::Server { .. } => 6,
             Self::Status { .. } => 7,
             Self::Unreachable { .. } => 8,
@@ -174,14 +168,5 @@ impl ReadError {
             Self::UnknownShape { .. } => 13,
         };
         Self::KINDS[index]
-    }
-
-    /// How long the service wants to be left alone, where it said so.
-    #[must_use]
-    pub const fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::Throttled { retry_after } | Self::Server { retry_after, .. } => *retry_after,
-            _ => None,
-        }
     }
 }

@@ -138,6 +138,7 @@ async fn the_status_is_json_and_can_be_narrowed_to_a_pool() {
         version: "0.0.0",
         learning_seconds_left: None,
         pools: vec![pool("Linux x64"), pool("windows")],
+        refused: Vec::new(),
     };
     let names = async |path: &str| {
         let reply = get(served.at, path).await;

@@ -12,7 +12,7 @@ use azp_scaler::{
         pool::{Pool, PoolId, PoolRef},
     },
     pools::{Found, Intervals, PoolAddress, PoolSettings, Pools, Source, SourceId, SourceSettings},
-    ports::{AgentPools, ReadError, Reading},
+    ports::{AgentPools, Reading},
     telemetry::metrics::Metrics,
 };
 use futures::future::BoxFuture;
@@ -21,7 +21,7 @@ use futures::future::BoxFuture;
 struct Any;
 
 impl AgentPools for Any {
-    fn pool<'a>(&'a self, pool: &'a PoolRef) -> BoxFuture<'a, Result<Reading<Pool>, ReadError>> {
+    fn pool<'a>(&'a self, pool: &'a PoolRef) -> BoxFuture<'a, Reading<Pool>> {
         let PoolRef::Id(id) = pool else {
             panic!("asked for by name: {pool}")
         };
@@ -30,18 +30,20 @@ impl AgentPools for Any {
             name: "any".into(),
             is_hosted: false,
         };
-        Box::pin(async { Ok(Reading { value, pause: None }) })
+        Box::pin(async {
+            Reading {
+                outcome: Ok(value),
+                pause: None,
+            }
+        })
     }
 
-    fn unfinished_jobs(
-        &self,
-        _pool: PoolId,
-    ) -> BoxFuture<'_, Result<Reading<Vec<JobRequest>>, ReadError>> {
+    fn unfinished_jobs(&self, _pool: PoolId) -> BoxFuture<'_, Reading<Vec<JobRequest>>> {
         Box::pin(async {
-            Ok(Reading {
-                value: Vec::new(),
+            Reading {
+                outcome: Ok(Vec::new()),
                 pause: None,
-            })
+            }
         })
     }
 }

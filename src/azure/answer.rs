@@ -16,7 +16,7 @@ use serde::Deserialize;
 use super::wire::Text;
 use crate::ports::ReadError;
 
-/// The longest time that an error asks the watchers to wait.
+/// The longest time that a refusal asks the watchers to wait.
 const LONGEST_RETRY: Duration = Duration::from_secs(3600);
 
 /// The longest time that a good answer asks them to wait: beyond it the queue
@@ -44,7 +44,6 @@ pub(super) struct Refusal<'a> {
     pub(super) headers: &'a HeaderMap,
     /// The start of the body, as text.
     pub(super) body: &'a str,
-    pub(super) now: SystemTime,
 }
 
 /// The body of an error.
@@ -70,7 +69,6 @@ impl Refusal<'_> {
     /// Tells apart what Azure DevOps and what stands before it may answer.
     pub(super) fn error(&self) -> ReadError {
         let status = self.status.as_u16();
-        let retry_after = longest_wait(self.headers, self.now).map(|t| t.min(LONGEST_RETRY));
         match status {
             // Azure DevOps: what a malformed token gets, with a page in HTML.
             203 => rejected("203 and a sign-in page"),
@@ -85,11 +83,8 @@ impl Refusal<'_> {
             404 if !is_html(self.headers) && self.asked.pool.is_some() => ReadError::PoolNotFound {
                 pool: self.asked.pool.unwrap_or_default().into(),
             },
-            429 => ReadError::Throttled { retry_after },
-            500..=599 => ReadError::Server {
-                status,
-                retry_after,
-            },
+            429 => ReadError::Throttled,
+            500..=599 => ReadError::Server { status },
             200 => ReadError::NotJson {
                 content_type: self.content_type(),
             },
@@ -156,11 +151,17 @@ impl Refusal<'_> {
     }
 }
 
-/// How long the service wants to be left alone, from a good answer's headers:
-/// the longest wait in them, and never more than five minutes.
-pub(super) fn pause(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+/// How long the service wants to be left alone, from an answer's head: the
+/// longest wait in it, and never more than five minutes after a good answer or
+/// an hour after another.
+pub(super) fn pause(status: StatusCode, headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let longest = longest_wait(headers, now)?;
-    (!longest.is_zero()).then(|| longest.min(LONGEST_PAUSE))
+    let most = if status.is_success() {
+        LONGEST_PAUSE
+    } else {
+        LONGEST_RETRY
+    };
+    (!longest.is_zero()).then(|| longest.min(most))
 }
 
 /// The longest of the waits that an answer's headers ask for, good or not:
@@ -261,7 +262,8 @@ mod tests {
     #[test]
     fn a_good_answer_may_ask_for_a_pause() {
         let check = |list: &[(&'static str, &str)], expected: Option<f64>| {
-            let got = pause(&headers(list), now()).map(|pause| pause.as_secs_f64());
+            let got = pause(StatusCode::OK, &headers(list), now());
+            let got = got.map(|pause| pause.as_secs_f64());
             assert_eq!(got, expected, "{list:?}");
         };
         let reset = (NOW + 100).to_string();
@@ -286,6 +288,9 @@ mod tests {
             ],
             Some(300.0),
         );
+        let long = headers(&[("retry-after", "86400")]);
+        let refused = pause(StatusCode::TOO_MANY_REQUESTS, &long, now());
+        assert_eq!(refused, Some(LONGEST_RETRY));
         let limit = ("x-ratelimit-limit", "200");
         check(
             &[("x-ratelimit-remaining", "19.5"), limit, reset],

@@ -65,6 +65,10 @@ impl Credential {
             let hidden = text.replace(token, "***").replace(&encoded, "***");
             return Cow::Owned(hidden);
         }
+        // A host's name, for one, comes in small letters.
+        if text.to_lowercase().contains(&token.to_lowercase()) {
+            return Cow::Borrowed("***");
+        }
         Cow::Borrowed(text)
     }
 }

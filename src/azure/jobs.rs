@@ -173,7 +173,12 @@ impl JobRows {
 impl Row<'_> {
     /// Azure DevOps: the members that are there tell how far a job has come.
     fn state(&self) -> JobState {
-        if let Some(result) = &self.result {
+        // Azure DevOps leaves out what is default; a word for «none» is none.
+        let result = self
+            .result
+            .as_ref()
+            .filter(|word| !matches!(&***word, "" | "none"));
+        if let Some(result) = result {
             JobState::Finished(JobResult::read(result))
         } else if self.receive_time.is_some() {
             JobState::Running

@@ -49,6 +49,9 @@ pub const USER_AGENT: &str = concat!(
     ")"
 );
 
+/// Between two pages of one list no more time than this may be asked for.
+const LONGEST_PAGE_PAUSE: Duration = Duration::from_secs(30);
+
 /// A list may come in this many pages.
 const MOST_PAGES: usize = 1000;
 
@@ -125,49 +128,56 @@ impl Client {
         Ok(Self { requests, body_cap })
     }
 
-    async fn read_pool(&self, pool: &PoolRef) -> Result<Reading<Pool>, ReadError> {
+    async fn read_pool(
+        &self,
+        pool: &PoolRef,
+        pause: &mut Option<Duration>,
+    ) -> Result<Pool, ReadError> {
         let shown = pool.to_string();
         let answer = match pool {
             PoolRef::Name(name) => {
                 let query = [("poolName", &**name)];
-                self.requests.get("pools", &query, None).await?
+                self.requests.get("pools", &query, None, pause).await?
             }
             PoolRef::Id(id) => {
                 let path = format!("pools/{id}");
-                self.requests.get(&path, &[], Some(&shown)).await?
+                self.requests.get(&path, &[], Some(&shown), pause).await?
             }
         };
-        let pause = answer.pause;
         let body = answer.whole(POOLS_CAP).await?;
-        let value = match pool {
-            PoolRef::Name(name) => pools::by_name(&body, name)?,
-            PoolRef::Id(id) => pools::by_id(&body, *id)?,
-        };
-        Ok(Reading { value, pause })
+        match pool {
+            PoolRef::Name(name) => pools::by_name(&body, name),
+            PoolRef::Id(id) => pools::by_id(&body, *id),
+        }
     }
 
     /// Azure DevOps: `completedRequestCount=0` without `$top` is the query that
     /// gives the unfinished requests, all of them, with `matchedAgents`. What
     /// comes is handed on as it is; a finished one among it is news of a job
     /// that an earlier page had as running.
-    async fn read_jobs(&self, pool: PoolId) -> Result<Reading<Vec<JobRequest>>, ReadError> {
+    async fn read_jobs(
+        &self,
+        pool: PoolId,
+        pause: &mut Option<Duration>,
+    ) -> Result<Vec<JobRequest>, ReadError> {
         let path = format!("pools/{pool}/jobrequests");
         let shown = format!("#{pool}");
         let mut rows = JobRows::default();
         let mut budget = Budget::new(self.body_cap);
         let mut tokens: HashSet<Box<str>> = HashSet::new();
         let mut token: Option<Box<str>> = None;
-        let pause = loop {
+        loop {
             let mut query = vec![("completedRequestCount", "0")];
             query.extend(token.as_deref().map(|token| ("continuationToken", token)));
-            let mut answer = self.requests.get(&path, &query, Some(&shown)).await?;
+            let asked = self.requests.get(&path, &query, Some(&shown), pause);
+            let mut answer = asked.await?;
             let mut list = ListReader::new(rows);
             while let Some(chunk) = answer.chunk(&mut budget).await? {
                 list.feed(&chunk)?;
             }
             rows = list.finish()?;
             let Some(next) = answer.continuation.take() else {
-                break answer.pause;
+                return Ok(rows.into_jobs());
             };
             if tokens.len() + 1 >= MOST_PAGES {
                 return Err(shape(&format!("it has more than {MOST_PAGES} pages")));
@@ -176,26 +186,42 @@ impl Client {
                 return Err(shape("its pages come round to one that was read before"));
             }
             token = Some(next);
-            // Nobody above sees a page, so what it asks for is heeded here.
-            if let Some(pause) = answer.pause {
-                sleep(pause).await;
+            match *pause {
+                // Nobody above sees a page, so what it asks for is heeded here.
+                Some(short) if short <= LONGEST_PAGE_PAUSE => sleep(short).await,
+                // Too long to keep half a list: it is begun anew after it.
+                Some(_) => return Err(ReadError::Throttled),
+                None => {}
             }
-        };
-        let value = rows.into_jobs();
-        Ok(Reading { value, pause })
+        }
+    }
+
+    /// What came of it, without the credential in any error.
+    fn told<T>(&self, outcome: Result<T, ReadError>, pause: Option<Duration>) -> Reading<T> {
+        Reading {
+            outcome: outcome.map_err(|error| self.requests.hidden(error)),
+            pause,
+        }
     }
 }
 
 impl AgentPools for Client {
-    fn pool<'a>(&'a self, pool: &'a PoolRef) -> BoxFuture<'a, Result<Reading<Pool>, ReadError>> {
-        self.read_pool(pool).boxed()
+    fn pool<'a>(&'a self, pool: &'a PoolRef) -> BoxFuture<'a, Reading<Pool>> {
+        async move {
+            let mut pause = None;
+            let outcome = self.read_pool(pool, &mut pause).await;
+            self.told(outcome, pause)
+        }
+        .boxed()
     }
 
-    fn unfinished_jobs(
-        &self,
-        pool: PoolId,
-    ) -> BoxFuture<'_, Result<Reading<Vec<JobRequest>>, ReadError>> {
-        self.read_jobs(pool).boxed()
+    fn unfinished_jobs(&self, pool: PoolId) -> BoxFuture<'_, Reading<Vec<JobRequest>>> {
+        async move {
+            let mut pause = None;
+            let outcome = self.read_jobs(pool, &mut pause).await;
+            self.told(outcome, pause)
+        }
+        .boxed()
     }
 }
 

@@ -47,8 +47,6 @@ struct Limits {
 /// An answer of status 200 that says it is JSON, with its body still to come.
 pub(super) struct Answer {
     response: Response,
-    /// How long the service wants to be left alone.
-    pub(super) pause: Option<Duration>,
     /// For the next page, where there is one.
     pub(super) continuation: Option<Box<str>>,
     limits: Limits,
@@ -93,60 +91,35 @@ impl Requests {
     }
 
     /// Asks for `{organization}/_apis/distributedtask/{path}?{query}`. `pool`
-    /// is the pool whose own address that is.
+    /// is the pool whose own address that is; `pause` becomes how long the
+    /// service wants to be left alone, whatever it answers.
     pub(super) async fn get(
         &self,
         path: &str,
         query: &[(&str, &str)],
         pool: Option<&str>,
+        pause: &mut Option<Duration>,
     ) -> Result<Answer, ReadError> {
         let url = self.address(path, query)?;
         let request = self.credential.apply(self.http.get(url.clone()));
         let sent = request.send().await;
         let response = sent.map_err(|error| self.limits.not_reached(&error))?;
-        let now = SystemTime::now();
+        *pause = answer::pause(response.status(), response.headers(), SystemTime::now());
         if answer::is_good(response.status(), response.headers()) {
             return Ok(Answer {
-                pause: answer::pause(response.headers(), now),
                 continuation: continuation(response.headers()),
                 response,
                 limits: self.limits,
             });
         }
         let asked = Asked { url: &url, pool };
-        Err(self.refusal(response, asked, now).await)
+        Err(refusal(response, asked).await)
     }
 
-    async fn refusal(
-        &self,
-        mut response: Response,
-        asked: Asked<'_>,
-        now: SystemTime,
-    ) -> ReadError {
-        let mut body = Vec::new();
-        if answer::has_words(response.status()) {
-            // Half an error's body is as good as none: its status stands.
-            let mut budget = Budget::new(ERROR_CAP);
-            while let Ok(Some(chunk)) = response.chunk().await {
-                if budget.spend(&chunk).is_err() {
-                    break;
-                }
-                body.extend_from_slice(&chunk);
-            }
-        }
-        let refusal = Refusal {
-            asked,
-            status: response.status(),
-            headers: response.headers(),
-            body: &String::from_utf8_lossy(&body),
-            now,
-        };
-        self.hidden(refusal.error())
-    }
-
-    /// An error without the credential, whoever may have repeated it.
-    fn hidden(&self, error: ReadError) -> ReadError {
-        let hide = |text: Box<str>| Box::from(&*self.credential.hide(&text));
+    /// An error without the credential, whoever may have repeated it: a proxy's
+    /// page, a redirect, a member of a wrong type.
+    pub(super) fn hidden(&self, error: ReadError) -> ReadError {
+        let hide = |text: Box<str>| shorten(&self.credential.hide(&text));
         match error {
             ReadError::Forbidden { message } => ReadError::Forbidden {
                 message: hide(message),
@@ -159,6 +132,12 @@ impl Requests {
             ReadError::NotJson { content_type } => ReadError::NotJson {
                 content_type: hide(content_type),
             },
+            ReadError::UnknownShape { detail } => ReadError::UnknownShape {
+                detail: hide(detail),
+            },
+            ReadError::Unreachable { cause } => ReadError::Unreachable { cause: hide(cause) },
+            ReadError::Cut { cause } => ReadError::Cut { cause: hide(cause) },
+            // The others hold numbers, and words of our own or the trigger's.
             other => other,
         }
     }
@@ -245,6 +224,28 @@ impl Limits {
             cause: causes(error),
         }
     }
+}
+
+/// What an answer means that is not the one that was asked for.
+async fn refusal(mut response: Response, asked: Asked<'_>) -> ReadError {
+    let mut body = Vec::new();
+    if answer::has_words(response.status()) {
+        // Half an error's body is as good as none: its status stands.
+        let mut budget = Budget::new(ERROR_CAP);
+        while let Ok(Some(chunk)) = response.chunk().await {
+            if budget.spend(&chunk).is_err() {
+                break;
+            }
+            body.extend_from_slice(&chunk);
+        }
+    }
+    let refusal = Refusal {
+        asked,
+        status: response.status(),
+        headers: response.headers(),
+        body: &String::from_utf8_lossy(&body),
+    };
+    refusal.error()
 }
 
 /// ASSUMPTION(continuation-token): that job requests come in pages is written

@@ -17,6 +17,12 @@ pub(super) async fn serve(config: ServeConfig) -> anyhow::Result<()> {
         hooks = config.hook_secret.is_some(),
         "azp-scaler starts"
     );
+    if config.url.is_in_clear_text() {
+        tracing::warn!(
+            organization = %config.url,
+            "the token travels in clear text; give the organization an https:// address"
+        );
+    }
     let app = App::build(config).await?;
     let addresses = app.addresses()?;
     println!("grpc listening on {}", addresses.grpc);

@@ -290,7 +290,12 @@ impl ServeArgs {
     }
 
     fn url(&self, problems: &mut ConfigError) -> Option<OrganizationUrl> {
-        let text = self.url.as_deref().unwrap_or_default();
+        let Some(text) = self.url.as_deref() else {
+            let what = "is not set; set AZP_URL to https://dev.azure.com/ORGANIZATION or \
+                https://HOST/COLLECTION";
+            problems.add("AZP_URL", what);
+            return None;
+        };
         problems.take("AZP_URL or --url", OrganizationUrl::parse(text))
     }
 

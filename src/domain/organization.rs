@@ -26,6 +26,9 @@ pub enum OrganizationUrlError {
     /// Another scheme than http and https.
     #[error("has the scheme {0:?}; {FORMS}")]
     Scheme(Box<str>),
+    /// Azure DevOps Services without TLS.
+    #[error("has no TLS, and the token would travel in clear text; write https://")]
+    NoTls,
     /// A user name or password before the host.
     #[error("holds a user name or password; remove it, the token is given apart")]
     UserInfo,
@@ -73,6 +76,9 @@ impl OrganizationUrl {
         if below.is_some() || (services && path.matches('/').count() > 1) {
             return Err(Error::BelowOrganization(path.into()));
         }
+        if url.scheme() == "http" && (services || host.ends_with(".visualstudio.com")) {
+            return Err(Error::NoTls);
+        }
         if services && path.is_empty() {
             return Err(Error::NoOrganization);
         }
@@ -103,6 +109,14 @@ impl OrganizationUrl {
             Some((name, "" | "/defaultcollection")) => format!("https://dev.azure.com/{name}"),
             _ => address,
         }
+    }
+
+    /// Would a token travel to another machine in clear text?
+    #[must_use]
+    pub fn is_in_clear_text(&self) -> bool {
+        let host = self.0.strip_prefix("http://");
+        let own = ["127.", "localhost", "[::1]"];
+        host.is_some_and(|host| !own.iter().any(|own| host.starts_with(own)))
     }
 
     /// The organization's or collection's name, for people.
@@ -197,6 +211,8 @@ mod tests {
             "https://dev.azure.com/contoso?token=s3cret",
             Err("query or fragment"),
         );
+        check("http://dev.azure.com/contoso", Err("has no TLS"));
+        check("http://contoso.visualstudio.com", Err("has no TLS"));
         check("https://dev.azure.com", Err("names no organization"));
         check("https://dev.azure.com/contoso/project", Err("goes below"));
         check(

@@ -99,21 +99,18 @@ impl Script {
 }
 
 impl AgentPools for Script {
-    fn pool<'a>(&'a self, pool: &'a PoolRef) -> BoxFuture<'a, Result<Reading<Pool>, ReadError>> {
+    fn pool<'a>(&'a self, pool: &'a PoolRef) -> BoxFuture<'a, Reading<Pool>> {
         self.lookups.fetch_add(1, Ordering::SeqCst);
         let found = self.known(pool).ok_or_else(|| Self::not_found(pool));
         Box::pin(async move {
-            Ok(Reading {
-                value: found?,
+            Reading {
+                outcome: found,
                 pause: None,
-            })
+            }
         })
     }
 
-    fn unfinished_jobs(
-        &self,
-        pool: PoolId,
-    ) -> BoxFuture<'_, Result<Reading<Vec<JobRequest>>, ReadError>> {
+    fn unfinished_jobs(&self, pool: PoolId) -> BoxFuture<'_, Reading<Vec<JobRequest>>> {
         self.readings.fetch_add(1, Ordering::SeqCst);
         let says = self
             .says
@@ -126,12 +123,13 @@ impl AgentPools for Script {
         let takes = *self.takes.lock().unwrap();
         Box::pin(async move {
             tokio::time::sleep(takes).await;
-            match says {
+            let outcome = match says {
                 _ if gone => Err(Self::not_found(&PoolRef::Id(pool))),
-                Says::Jobs(jobs) => Ok(Reading { value: jobs, pause }),
+                Says::Jobs(jobs) => Ok(jobs),
                 Says::Fails(error) => Err(error),
                 Says::Hangs => std::future::pending().await,
-            }
+            };
+            Reading { outcome, pause }
         })
     }
 }

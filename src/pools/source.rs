@@ -105,7 +105,7 @@ impl Source {
     pub(super) async fn ask<'a, T>(
         &'a self,
         route: AzureRoute,
-        read: impl FnOnce(&'a dyn AgentPools) -> BoxFuture<'a, Result<Reading<T>, ReadError>>,
+        read: impl FnOnce(&'a dyn AgentPools) -> BoxFuture<'a, Reading<T>>,
     ) -> Asked<T> {
         // Nobody closes the semaphore, so there is always a place to come.
         let _place = self.places.acquire().await;
@@ -114,22 +114,17 @@ impl Source {
         }
         let at = Instant::now();
         let limit = self.settings.longest_reading;
-        let outcome = match timeout(limit, read(&*self.api)).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(ReadError::TimedOut { limit }),
-        };
+        let reading = timeout(limit, read(&*self.api)).await;
+        let Reading { outcome, pause } = reading.unwrap_or(Reading {
+            outcome: Err(ReadError::TimedOut { limit }),
+            pause: None,
+        });
         self.metrics
             .azure_request(route, outcome.as_ref().err(), at.elapsed());
-        let pause = outcome
-            .as_ref()
-            .map_or_else(ReadError::retry_after, |reading| reading.pause);
         if let Some(pause) = pause {
             self.pause(pause);
         }
-        Asked {
-            at,
-            outcome: outcome.map(|reading| reading.value),
-        }
+        Asked { at, outcome }
     }
 
     /// For how long a reading may be under way or wait for its place before

@@ -11,7 +11,7 @@ use super::{
     registry::Registered,
     status::{
         FailureStatus, Gauges, JobStatus, PoolGauges, PoolStatus, ProfileGauges, ProfileStatus,
-        Status,
+        RefusedStatus, Status,
     },
 };
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
         decision::Verdict,
         job::{JobRequest, JobState},
         pool::Queue,
-        profile::{Matching, Profile},
+        profile::{Matching, Profile, ScalingObject},
     },
     pools::{Failure, View, WatchedPool},
 };
@@ -69,7 +69,19 @@ pub(super) fn status(inner: &Inner, wanted: Option<&str>) -> Status {
             .learning_left()
             .map(|left| left.as_secs_f64()),
         pools,
+        refused: refused(inner),
     }
+}
+
+fn refused(inner: &Inner) -> Vec<RefusedStatus> {
+    let mut refused = inner.registry.refused();
+    refused.sort();
+    let status = |(object, why): (ScalingObject, Arc<str>)| RefusedStatus {
+        namespace: object.namespace.into(),
+        name: object.name.into(),
+        why: why.to_string(),
+    };
+    refused.into_iter().map(status).collect()
 }
 
 /// The same in numbers alone.

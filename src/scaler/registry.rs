@@ -32,6 +32,9 @@ const LONGEST_NAME: usize = 253;
 /// same scaling object, was edited away.
 const SHORTEST_SUCCESSION: Duration = Duration::from_secs(60);
 
+/// More refused triggers than this are not remembered.
+const REFUSED_SHOWN: u64 = 1_000;
+
 /// One trigger of one scaling object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct ObjectKey {
@@ -69,6 +72,8 @@ pub(super) struct Registry {
     source: SourceId,
     memory: Memory,
     registered: Cache<ObjectKey, Arc<Registered>>,
+    /// Scaling objects whose trigger was refused, with the reason.
+    refused: Cache<ScalingObject, Arc<str>>,
     /// The triggers of each scaling object.
     triggers: Mutex<HashMap<ScalingObject, Vec<Weak<Registered>>>>,
     started: Instant,
@@ -85,6 +90,10 @@ impl Registry {
             source,
             memory,
             registered: Cache::builder().time_to_idle(memory.forget_after).build(),
+            refused: Cache::builder()
+                .time_to_idle(memory.forget_after)
+                .max_capacity(REFUSED_SHOWN)
+                .build(),
             triggers: Mutex::new(HashMap::new()),
             started: Instant::now(),
             learning_since: AtomicU64::new(0),
@@ -98,10 +107,24 @@ impl Registry {
         self.notice_silence();
         let registered = match self.registered.get(&key) {
             Some(registered) => registered,
-            None => self.register(&key, call)?,
+            None => match self.register(&key, call) {
+                Ok(registered) => registered,
+                Err(unanswered) => {
+                    self.refuse(&key.object, &unanswered);
+                    return Err(unanswered);
+                }
+            },
         };
         registered.called_at.store(self.now(), Ordering::Relaxed);
         Ok(registered)
+    }
+
+    /// The scaling objects whose trigger was refused of late, with the reason.
+    pub(super) fn refused(&self) -> Vec<(ScalingObject, Arc<str>)> {
+        let refused = self.refused.iter();
+        refused
+            .map(|(object, why)| ((*object).clone(), why))
+            .collect()
     }
 
     /// An open stream is as good as a call.
@@ -176,8 +199,19 @@ impl Registry {
             })
         };
         let registered = self.registered.get_with_by_ref(key, registered);
+        self.refused.invalidate(&key.object);
         self.remember(&registered);
         Ok(registered)
+    }
+
+    /// KEDA shows nobody why a trigger was refused, so it is told here: once
+    /// in the log, and in the status for as long as it lasts.
+    fn refuse(&self, object: &ScalingObject, unanswered: &Unanswered) {
+        let why = unanswered.to_string();
+        if self.refused.get(object).as_deref() != Some(&*why) {
+            tracing::warn!(scaling_object = %object, "a trigger is refused: {why}");
+            self.refused.insert(object.clone(), why.into());
+        }
     }
 
     fn check_organization(&self, trigger: &Trigger) -> Result<(), Unanswered> {

@@ -103,3 +103,19 @@ async fn names_are_those_of_kubernetes() {
         ));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_trigger_is_told_until_it_is_mended() {
+    let registry = registry();
+    call(&registry, "linux", "").unwrap_err();
+    let refused = registry.refused();
+    let [(object, why)] = &refused[..] else {
+        panic!("{refused:?}")
+    };
+    assert!(
+        object.to_string() == "ci/linux" && why.contains("poolName: is missing"),
+        "{why}"
+    );
+    call(&registry, "linux", "a").unwrap();
+    assert_eq!(registry.refused(), []);
+}

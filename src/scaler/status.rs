@@ -17,6 +17,21 @@ pub struct Status {
     pub learning_seconds_left: Option<f64>,
     /// Each pool that somebody asks for.
     pub pools: Vec<PoolStatus>,
+    /// Scaling objects whose trigger was refused of late.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<RefusedStatus>,
+}
+
+/// A scaling object that gets no answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RefusedStatus {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Every problem of its trigger.
+    pub why: String,
 }
 
 /// One pool.

@@ -33,29 +33,25 @@ const SHORT_LIMIT: Duration = Duration::from_millis(200);
 
 /// Reads the queue of pool 27 from a server that takes these turns: how many
 /// jobs it has, and the pause that is asked for, in seconds.
-async fn read(turns: Vec<Turn>, limit: Duration) -> Result<(usize, Option<u64>), ReadError> {
+async fn read(turns: Vec<Turn>, limit: Duration) -> (Result<usize, ReadError>, Option<u64>) {
     let server = Server::start(turns);
     let mut settings = server.settings();
     settings.request_timeout = limit;
     let client = Client::new(settings).unwrap();
     let got = client.unfinished_jobs(PoolId(27)).await;
     assert_hidden(&format!("{client:?} {got:?}"));
-    if let Err(error) = &got {
+    if let Err(error) = &got.outcome {
         assert_hidden(&error.to_string());
     }
     server.finish().await;
-    got.map(|reading| {
-        (
-            Queue::new(reading.value).jobs().len(),
-            reading.pause.map(|pause| pause.as_secs()),
-        )
-    })
+    let pause = got.pause.map(|pause| pause.as_secs());
+    (got.outcome.map(|jobs| Queue::new(jobs).jobs().len()), pause)
 }
 
 async fn check(answer: impl AsRef<[u8]>, kind: &str, part: &str) {
-    let error = read(vec![turn(JOBS, answer.as_ref())], NO_LIMIT).await;
+    let (error, pause) = read(vec![turn(JOBS, answer.as_ref())], NO_LIMIT).await;
     let error = error.unwrap_err();
-    let shown = format!("{error} {error:?}");
+    let shown = format!("{error} {error:?} {pause:?}");
     assert_eq!(error.kind(), kind, "{shown}");
     assert!(shown.contains(part), "{part:?} is not in {shown}");
 }
@@ -130,13 +126,13 @@ async fn every_odd_answer_has_its_kind() {
     check(
         says("429 Too Many Requests\r\nretry-after: 17.5", ""),
         "throttled",
-        "Some(17.5s)",
+        "Some(17)",
     )
     .await;
     check(
         says("429 Too Many Requests\r\nretry-after: 99999", ""),
         "throttled",
-        "Some(3600s)",
+        "Some(3600)",
     )
     .await;
     check(says("429 Too Many Requests", ""), "throttled", "None").await;
@@ -146,7 +142,7 @@ async fn every_odd_answer_has_its_kind() {
             "",
         ),
         "throttled",
-        "Some(30s)",
+        "Some(30)",
     )
     .await;
     check(
@@ -155,22 +151,29 @@ async fn every_odd_answer_has_its_kind() {
             "",
         ),
         "throttled",
-        "Some(70s)",
+        "Some(70)",
     )
     .await;
     check(
         says("502 Bad Gateway\r\nx-ratelimit-delay: 1.25", ""),
         "server",
-        "Some(1.25s)",
+        "Some(1)",
     )
     .await;
     check(
         says("503 Service Unavailable\r\nretry-after: 5", ""),
         "server",
-        "Some(5s)",
+        "Some(5)",
     )
     .await;
     check(page("500 Internal Server Error"), "server", "status 500").await;
+    for (head, kind) in [
+        ("403 Forbidden", "forbidden"),
+        ("200 OK", "not-json"),
+        ("203 Hm", "credential-rejected"),
+    ] {
+        check(page(&format!("{head}\r\nretry-after: 9")), kind, "Some(9)").await;
+    }
 
     check(page("200 OK"), "not-json", "text/html").await;
     check(
@@ -204,7 +207,8 @@ async fn a_server_that_says_no_more_is_left() {
     let half = json(r#"{"value":[{"requestId":1}]}"#);
     for answer in [&b""[..], &half[..half.len() - 5]] {
         let got = read(vec![hangs(answer)], SHORT_LIMIT).await;
-        assert_eq!(got, Err(ReadError::TimedOut { limit: SHORT_LIMIT }));
+        let timed_out = ReadError::TimedOut { limit: SHORT_LIMIT };
+        assert_eq!(got, (Err(timed_out), None));
     }
 }
 
@@ -212,7 +216,11 @@ async fn a_server_that_says_no_more_is_left() {
 async fn a_host_that_is_not_there_is_named_unreachable() {
     let address = fresh_listener().local_addr().unwrap();
     let client = Client::new(settings(&format!("http://{address}/contoso"))).unwrap();
-    let error = client.unfinished_jobs(PoolId(27)).await.unwrap_err();
+    let error = client
+        .unfinished_jobs(PoolId(27))
+        .await
+        .outcome
+        .unwrap_err();
     assert_eq!(error.kind(), "unreachable");
     assert!(error.to_string().contains("refused"), "{error}");
 }
@@ -233,7 +241,8 @@ async fn good_answers_are_read_with_the_pause_that_they_ask_for() {
     let check = async |head: &str, body: &[u8], expected: (usize, Option<u64>)| {
         let head = format!("200 OK\r\ncontent-type: {head}");
         let got = read(vec![turn(JOBS, answer(&head, body))], NO_LIMIT).await;
-        assert_eq!(got, Ok(expected), "{head}");
+        let (jobs, pause) = expected;
+        assert_eq!(got, (Ok(jobs), pause), "{head}");
     };
     let rows = br#"{"count":3,"value":[{"requestId":1},{"requestId":2,"result":"failed"},{"requestId":3}]}"#;
     // A job that is over is none of the unfinished ones.
@@ -277,8 +286,8 @@ async fn pools_are_found_by_encoded_name_and_by_number() {
     let mut kinds = Vec::new();
     for pool in [&name, &name, &name, &id, &id] {
         let got = client.pool(pool).await;
-        kinds.push(match got {
-            Ok(reading) => reading.value.name.to_string(),
+        kinds.push(match got.outcome {
+            Ok(pool) => pool.name.to_string(),
             Err(error) => error.kind().into(),
         });
     }
@@ -302,14 +311,14 @@ async fn a_list_in_pages_is_read_to_its_end() {
     let first = || turn(JOBS, page("X-MS-ContinuationToken: a/b c", 1));
     let last = turn(SECOND, page("retry-after: 3", 2));
     let got = read(vec![first(), last], NO_LIMIT).await;
-    assert_eq!(got, Ok((2, Some(3))));
+    assert_eq!(got, (Ok(2), Some(3)));
 
     let again = turn(SECOND, page("x-ms-continuationtoken: a/b c", 2));
-    let error = read(vec![first(), again], NO_LIMIT).await.unwrap_err();
+    let error = read(vec![first(), again], NO_LIMIT).await.0.unwrap_err();
     assert_eq!(error.kind(), "unknown-shape", "{error}");
 
     let broken = turn(SECOND, answer("500 Oh", ""));
-    let error = read(vec![first(), broken], NO_LIMIT).await.unwrap_err();
+    let error = read(vec![first(), broken], NO_LIMIT).await.0.unwrap_err();
     assert_eq!(error.kind(), "server", "half a queue is none: {error}");
 }
 
@@ -323,7 +332,7 @@ async fn a_job_that_is_over_on_a_later_page_is_over() {
     let first = page("\r\nx-ms-continuationtoken: a/b c", running);
     let last = page("", r#""requestId":1,"result":"succeeded""#);
     let got = read(vec![turn(JOBS, first), turn(SECOND, last)], NO_LIMIT).await;
-    assert_eq!(got, Ok((0, None)));
+    assert_eq!(got, (Ok(0), None));
 }
 
 #[tokio::test(start_paused = true)]
@@ -336,7 +345,7 @@ async fn a_pause_that_a_page_asks_for_is_kept_before_the_next_one() {
     let before = Instant::now();
     let got = read(vec![turn(JOBS, first), turn(SECOND, page(""))], NO_LIMIT).await;
     // It is over then, and nobody has to keep it once more.
-    assert_eq!(got, Ok((0, None)));
+    assert_eq!(got, (Ok(0), None));
     assert_eq!(before.elapsed().as_secs(), 7);
 }
 
@@ -360,9 +369,9 @@ async fn the_cap_counts_what_a_small_body_unfolds_to() {
             .unfinished_jobs(PoolId(27))
             .await
     };
-    let error = jobs(small).await.unwrap_err();
+    let error = jobs(small).await.outcome.unwrap_err();
     assert_eq!(error, ReadError::TooLarge { cap: 100_000 });
-    assert!(jobs(server.settings()).await.unwrap().value.is_empty());
+    assert!(jobs(server.settings()).await.outcome.unwrap().is_empty());
     server.finish().await;
 }
 
@@ -380,7 +389,7 @@ async fn the_token_reaches_no_log_at_any_level() {
         r#"{"value":[{"requestId":7,"queueTime":"noon"},{"requestId":8,"queueTime":"noon"}]}"#;
     assert_eq!(
         read(vec![turn(JOBS, json(odd))], NO_LIMIT).await,
-        Ok((2, None))
+        (Ok(2), None)
     );
     check(answer("401 Unauthorized", TOKEN), "credential-rejected", "").await;
     let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
@@ -405,4 +414,38 @@ fn a_client_needs_no_provider_installed_before() {
     odd.user_agent = "a\nb".into();
     let error = Client::new(odd).unwrap_err();
     assert!(error.to_string().contains("user agent"), "{error}");
+}
+
+/// Whoever repeats the token, an error tells it to nobody.
+#[tokio::test]
+async fn a_token_that_the_answer_repeats_is_hidden_whatever_is_wrong_with_it() {
+    let shape = json(&format!(r#"{{"value":[{{"requestId":"{TOKEN}"}}]}}"#));
+    check(shape, "unknown-shape", "").await;
+    let pools = "/contoso/_apis/distributedtask/pools?poolName=linux";
+    let shape = json(&format!(
+        r#"{{"value":[{{"id":"{TOKEN}","name":"linux"}}]}}"#
+    ));
+    let server = Server::start(vec![turn(pools, shape)]);
+    let client = Client::new(server.settings()).unwrap();
+    let got = client.pool(&PoolRef::Name("linux".into())).await.outcome;
+    assert!(got.unwrap_err().to_string().contains("***"));
+    server.finish().await;
+    let long = json(&format!(
+        r#"{{"value":[{{"requestId":"{}"}}]}}"#,
+        "x".repeat(100_000)
+    ));
+    let (got, _) = read(vec![turn(JOBS, &long)], NO_LIMIT).await;
+    assert!(got.unwrap_err().to_string().len() < 400);
+    let elsewhere = format!(
+        "302 Found\r\nlocation: https://{}.example.org/",
+        TOKEN.to_lowercase()
+    );
+    check(answer(&elsewhere, ""), "redirected", "***").await;
+}
+
+#[tokio::test]
+async fn a_pause_too_long_for_half_a_list_begins_it_anew() {
+    let more = "200 OK\r\ncontent-type: application/json\r\nretry-after: 60\r\nx-ms-continuationtoken: next";
+    let (got, pause) = read(vec![turn(JOBS, answer(more, EMPTY))], NO_LIMIT).await;
+    assert_eq!((got, pause), (Err(ReadError::Throttled), Some(60)));
 }
