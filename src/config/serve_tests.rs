@@ -140,7 +140,10 @@ fn every_problem_is_told_at_once_with_its_remedy() {
         ],
         &[("AZP_HOOK_SECRET", " \n")],
         &[
-            ("AZP_URL", "is not set; set AZP_URL to https://dev.azure.com/"),
+            (
+                "AZP_URL",
+                "is not set; set AZP_URL to https://dev.azure.com/",
+            ),
             ("AZP_TOKEN", "is not set; set AZP_TOKEN"),
             ("AZP_HOOK_SECRET", "is empty"),
             ("--grpc-listen", "write IP:PORT"),

@@ -11,6 +11,7 @@ pub mod status;
 mod explain;
 mod pool_decision;
 mod registry;
+mod route;
 mod streams;
 
 #[cfg(test)]
@@ -27,6 +28,7 @@ use self::{
     answers::{Answers, Call},
     pool_decision::PoolDecision,
     registry::{Memory, Registered, Registry},
+    route::Destination,
     status::{Gauges, Status},
 };
 use crate::{
@@ -154,11 +156,8 @@ impl Answers for Scaler {
 
 impl Inner {
     async fn answer(&self, registered: &Arc<Registered>) -> Result<Answer, Unanswered> {
-        let handle = self.handle(registered)?;
-        let (pool, watched) = (
-            &registered.trigger.pool,
-            self.found(&handle, registered).await?,
-        );
+        let pool = &registered.trigger.pool;
+        let Destination { watched, decision } = self.destination(registered).await?;
         let view = first_view(&watched).await;
         let snapshot = match (&view.snapshot, view.failure) {
             (Some(snapshot), _) if snapshot.age() <= self.settings.max_stale => snapshot,
@@ -184,9 +183,7 @@ impl Inner {
         };
         watched.call_was_stale_if_older_than(self.settings.fresh);
         let called_for = |profile: &Registered| self.registry.is_called_for(profile);
-        let decided = self
-            .decision(watched.key())
-            .decide(snapshot, Some(registered), called_for);
+        let decided = decision.decide(snapshot, Some(registered), called_for);
         self.check_learning(registered)?;
         let Some(number) = decided.number(registered) else {
             return Err(Unanswered::NotReadYet {

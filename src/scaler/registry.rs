@@ -7,6 +7,7 @@
 
 use std::{
     collections::HashMap,
+    fmt,
     hash::{DefaultHasher, Hash as _, Hasher as _},
     sync::{
         Arc, Mutex, PoisonError, Weak,
@@ -15,10 +16,11 @@ use std::{
     time::Duration,
 };
 
+use arc_swap::ArcSwapOption;
 use moka::sync::Cache;
 use tokio::time::Instant;
 
-use super::{answer::Unanswered, answers::Call};
+use super::{answer::Unanswered, answers::Call, route::Route};
 use crate::{
     domain::{profile::ScalingObject, trigger::Trigger},
     pools::{PoolAddress, SourceId},
@@ -45,7 +47,6 @@ pub(super) struct ObjectKey {
 }
 
 /// A scaling object that KEDA calls for.
-#[derive(Debug)]
 pub(super) struct Registered {
     pub(super) key: ObjectKey,
     pub(super) trigger: Trigger,
@@ -53,6 +54,8 @@ pub(super) struct Registered {
     pub(super) address: PoolAddress,
     /// When it was last called for, in the registry's milliseconds.
     called_at: AtomicU64,
+    /// The way to its pool, and when it was found.
+    route: ArcSwapOption<(Arc<Route>, Instant)>,
 }
 
 /// How the registry remembers.
@@ -80,6 +83,29 @@ pub(super) struct Registry {
     /// Milliseconds at which learning began, and of the latest call (0: none).
     learning_since: AtomicU64,
     called_at: AtomicU64,
+}
+
+// === impl Registered ===
+
+impl Registered {
+    /// The way to its pool, if it was found no longer ago than this.
+    pub(super) fn route(&self, longest: Duration) -> Option<Arc<Route>> {
+        let route = self.route.load();
+        let (route, found_at) = route.as_deref()?;
+        (found_at.elapsed() < longest).then(|| Arc::clone(route))
+    }
+
+    pub(super) fn remember_route(&self, route: Arc<Route>) {
+        self.route.store(Some(Arc::new((route, Instant::now()))));
+    }
+}
+
+impl fmt::Debug for Registered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registered")
+            .field("key", &self.key)
+            .finish_non_exhaustive()
+    }
 }
 
 // === impl Registry ===
@@ -196,6 +222,7 @@ impl Registry {
                 trigger,
                 address,
                 called_at: AtomicU64::new(self.now()),
+                route: ArcSwapOption::empty(),
             })
         };
         let registered = self.registered.get_with_by_ref(key, registered);
