@@ -141,9 +141,7 @@ impl Pools {
     #[must_use]
     pub fn stuck(&self) -> Option<String> {
         let pools = self.all();
-        // Those that are looked up take places as well.
-        let asking = pools.len() + usize::try_from(self.handles.entry_count()).unwrap_or(0);
-        let late = |pool: &&Arc<WatchedPool>| pool.is_late_by(pool.source().patience(asking));
+        let late = |pool: &&Arc<WatchedPool>| pool.is_late_by(pool.source().patience(pools.len()));
         let stuck = pools.iter().find(late)?;
         Some(stuck.pool().name.to_string())
     }

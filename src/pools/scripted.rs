@@ -6,7 +6,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -40,6 +40,7 @@ pub(crate) struct Script {
     pause: Mutex<Option<Duration>>,
     /// How long each answer takes.
     takes: Mutex<Duration>,
+    lookups_hang: AtomicBool,
     pub(crate) lookups: AtomicUsize,
     pub(crate) readings: AtomicUsize,
 }
@@ -64,6 +65,11 @@ impl Script {
 
     pub(crate) fn pause_next(&self, pause: Duration) {
         *self.pause.lock().unwrap() = Some(pause);
+    }
+
+    /// From now on, no look-up is answered.
+    pub(crate) fn lookups_hang(&self) {
+        self.lookups_hang.store(true, Ordering::SeqCst);
     }
 
     pub(crate) fn take(&self, time: Duration) {
@@ -102,7 +108,11 @@ impl AgentPools for Script {
     fn pool<'a>(&'a self, pool: &'a PoolRef) -> BoxFuture<'a, Reading<Pool>> {
         self.lookups.fetch_add(1, Ordering::SeqCst);
         let found = self.known(pool).ok_or_else(|| Self::not_found(pool));
+        let hangs = self.lookups_hang.load(Ordering::SeqCst);
         Box::pin(async move {
+            if hangs {
+                std::future::pending::<()>().await;
+            }
             Reading {
                 outcome: found,
                 pause: None,

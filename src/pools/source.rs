@@ -35,7 +35,8 @@ pub struct SourceId {
 /// Within which bounds a source is read.
 #[derive(Clone, Copy, Debug)]
 pub struct SourceSettings {
-    /// How many readings are under way at once; the others wait for a place.
+    /// How many readings are under way at once, and half as many look-ups; the
+    /// others wait for a place.
     pub places: usize,
     /// How long one reading may take, all pages of a list together.
     pub longest_reading: Duration,
@@ -46,7 +47,9 @@ pub struct Source {
     id: SourceId,
     api: Arc<dyn AgentPools>,
     settings: SourceSettings,
-    places: Semaphore,
+    readings: Semaphore,
+    /// Apart, so that pools which cannot be found never hold up those which are.
+    lookups: Semaphore,
     quiet_until: Mutex<Option<Instant>>,
     metrics: Arc<Metrics>,
 }
@@ -74,7 +77,8 @@ impl Source {
             id,
             api,
             settings,
-            places: Semaphore::new(settings.places.max(1)),
+            readings: Semaphore::new(settings.places.max(1)),
+            lookups: Semaphore::new(settings.places.div_ceil(2).max(1)),
             quiet_until: Mutex::new(None),
             metrics,
         }
@@ -107,8 +111,12 @@ impl Source {
         route: AzureRoute,
         read: impl FnOnce(&'a dyn AgentPools) -> BoxFuture<'a, Reading<T>>,
     ) -> Asked<T> {
+        let places = match route {
+            AzureRoute::Pool => &self.lookups,
+            AzureRoute::UnfinishedJobs => &self.readings,
+        };
         // Nobody closes the semaphore, so there is always a place to come.
-        let _place = self.places.acquire().await;
+        let _place = places.acquire().await;
         while let Some(left) = self.pause_left() {
             sleep_until(Instant::now() + left).await;
         }

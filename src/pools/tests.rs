@@ -316,6 +316,23 @@ async fn a_service_that_fails_slowly_makes_no_watcher_stuck() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn pools_that_cannot_be_found_do_not_hold_up_one_that_is() {
+    let bench = steady_with(Says::Jobs(queued(1, &[])), 1);
+    let good = bench.watched(&PoolRef::Id(PoolId(1))).await;
+    next_view(&good, View::is_known).await;
+    bench.script.lookups_hang();
+    for id in 100..400 {
+        bench.handle(&PoolRef::Id(PoolId(id)));
+    }
+    for _ in 0..60 {
+        advance(Duration::from_secs(1)).await;
+        bench.handle(&PoolRef::Id(PoolId(1)));
+    }
+    let age = good.view().snapshot.unwrap().age();
+    assert!(age < 4 * BUSY, "{age:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn there_is_a_limit() {
     let bench = steady(Says::Jobs(Vec::new()));
     for id in 1..=3 {
