@@ -26,6 +26,10 @@ test: check tools ## everything, on the real KEDA and Kubernetes too
 	$(CARGO) test --locked --package azp-harness
 	$(CARGO) test --locked --test 'real_*' -- --nocapture
 
+.PHONY: audit
+audit: ## licences, bans and advisories of the dependencies (wants cargo-deny)
+	cargo deny check
+
 .PHONY: bench
 bench: tools ## print the figures of the README, each beside its goal
 	$(CARGO) bench --locked
