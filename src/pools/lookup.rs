@@ -4,13 +4,19 @@
 //! cannot be found is an error with a reason, asked for again at a growing
 //! interval however often KEDA calls; it is never an empty queue.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use tokio::{sync::watch, time::sleep};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, sleep_until},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{PoolAddress, Pools, pace::Pace, source::Source, view::Failure, watcher::WatchedPool};
 use crate::{domain::pool::Pool, ports::ReadError, telemetry::metrics::AzureRoute};
+
+/// Pools are seldom renamed.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(600);
 
 /// A pool as a trigger names it, found or not.
 #[derive(Debug)]
@@ -84,8 +90,12 @@ impl Lookup {
             match self.look().await {
                 Ok(pool) => {
                     pace.read(true);
+                    let looked_at = Instant::now();
                     let watched = self.watched(&handle, pool);
                     self.wait_until_gone(&handle, &watched).await;
+                    // Whatever the service says, a name is not looked up more
+                    // often than a queue is read.
+                    sleep_until(looked_at + pace.wait(fastrand::f64())).await;
                 }
                 Err(error) => {
                     pace.failed();
@@ -139,11 +149,15 @@ impl Lookup {
     }
 
     /// Waits until a reading says that the pool is not there, or until its
-    /// watcher has ended while this name was not asked for.
+    /// watcher has ended while this name was not asked for; and not for ever,
+    /// since the name may go over to another pool.
     async fn wait_until_gone(&self, handle: &PoolHandle, watched: &WatchedPool) {
         let mut views = watched.views();
+        let again = sleep(LOOK_AGAIN_AFTER);
+        tokio::pin!(again);
         loop {
             tokio::select! {
+                () = &mut again => return,
                 changed = views.changed() => if changed.is_err() { return },
                 () = watched.ended() => return,
                 () = handle.retired.cancelled() => return,

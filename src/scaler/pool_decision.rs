@@ -61,11 +61,15 @@ impl PoolDecision {
     ) -> Arc<Decided> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let mut changed = false;
-        if let Some(asking) = asking.filter(|asking| !state.profiles.contains_key(&asking.key)) {
-            state
-                .profiles
-                .insert(asking.key.clone(), Arc::clone(asking));
-            changed = true;
+        if let Some(asking) = asking {
+            let known = state.profiles.get(&asking.key);
+            if !known.is_some_and(|known| Arc::ptr_eq(known, asking)) {
+                // One that was forgotten meanwhile says the same, but nobody
+                // would see any more when it is called for.
+                changed = known.is_none();
+                let key = asking.key.clone();
+                state.profiles.insert(key, Arc::clone(asking));
+            }
         }
         // A profile that is gone must not keep its claims, even on a queue
         // that rests; once for each reading is enough.

@@ -3,7 +3,9 @@
 use tokio::time::advance;
 
 use super::*;
-use crate::domain::organization::OrganizationUrl;
+use crate::{
+    domain::organization::OrganizationUrl, pools::Snapshot, scaler::pool_decision::PoolDecision,
+};
 
 const POLL: Duration = Duration::from_secs(30);
 
@@ -118,4 +120,21 @@ async fn a_refused_trigger_is_told_until_it_is_mended() {
     );
     call(&registry, "linux", "a").unwrap();
     assert_eq!(registry.refused(), []);
+}
+
+/// A scaling object that was forgotten and calls again is another one with the
+/// same key; a decision that kept the first would soon take it for silent.
+#[tokio::test(start_paused = true)]
+async fn a_decision_knows_a_scaling_object_that_came_back() {
+    let [before, after] = [(); 2].map(|()| call(&registry(), "linux", "a").unwrap());
+    let snapshot = Snapshot {
+        queue: Arc::default(),
+        read_at: Instant::now(),
+    };
+    let decision = PoolDecision::default();
+    for registered in [&before, &after] {
+        decision.decide(&snapshot, Some(registered), |_| true);
+        let profiles = decision.profiles();
+        assert!(profiles.len() == 1 && Arc::ptr_eq(&profiles[0], registered));
+    }
 }

@@ -23,15 +23,15 @@ struct Bench {
 }
 
 fn bench(says: Says, learn: Duration) -> Bench {
+    let (forget_after, busy) = (60 * MINUTE, Duration::from_secs(5));
     let script = Script::new(&[("linux", 27)], says);
     let source = scripted::source(&script);
-    let busy = Duration::from_secs(5);
     let settings = PoolSettings {
         intervals: Intervals {
             busy,
             idle: 3 * busy,
         },
-        forget_after: 60 * MINUTE,
+        forget_after,
         max_pools: 10,
     };
     let pools = Pools::new(settings);
@@ -39,7 +39,7 @@ fn bench(says: Says, learn: Duration) -> Bench {
         max_stale: 5 * MINUTE,
         fresh: busy,
         learn,
-        forget_after: 60 * MINUTE,
+        forget_after,
         max_scaling_objects: 10,
     };
     Bench {

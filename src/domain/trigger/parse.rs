@@ -229,6 +229,7 @@ impl<'a> Reader<'a> {
             }
             (None, Some(parent), _) => Matching::Parent(parent.into()),
             (None, None, Some(demands)) => {
+                self.not_too_many("demands", demands);
                 Matching::Demands(DemandsRule::new(demands, compare, ignore_case))
             }
             (None, None, None) => Matching::Any,
@@ -252,6 +253,7 @@ impl<'a> Reader<'a> {
                 Capabilities::default()
             }
         };
+        self.not_too_many("capabilities", text);
         let requires = requires.unwrap_or_default().split(',').map(str::trim);
         let requires: Vec<Box<str>> = requires
             .filter(|name| !name.is_empty())
@@ -268,6 +270,15 @@ impl<'a> Reader<'a> {
             self.problem("requires", what);
         }
         Some(Offer::new(capabilities, requires))
+    }
+
+    /// Each item of a list takes many times its text in memory.
+    fn not_too_many(&mut self, key: &str, list: &str) {
+        const MOST: usize = 500;
+        let count = list.split(',').count();
+        if count > MOST {
+            self.problem(key, format!("lists {count} items; {MOST} are the most"));
+        }
     }
 
     fn counting(&mut self) -> Counting {

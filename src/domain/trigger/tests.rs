@@ -158,7 +158,18 @@ fn all_problems_are_told_together() {
     let large = "x,".repeat(10_000);
     check_problems(
         &[pool, ("demands", &large)],
-        &["the metadata: has 20020 bytes together"],
+        &[
+            "the metadata: has 20020 bytes together",
+            "demands: lists 10001 items",
+        ],
+    );
+    let many = (0..501)
+        .map(|n| n.to_string())
+        .collect::<Vec<_>>()
+        .join(",");
+    check_problems(
+        &[pool, ("capabilities", &many)],
+        &["capabilities: lists 501 items"],
     );
     check_problems(&[("poolID", "-1")], &["poolID: \"-1\" is not"]);
 }
