@@ -3,6 +3,8 @@
 //! May import: emulator, config, telemetry. Invariant: the first line on
 //! standard output is the address.
 
+use std::time::Duration;
+
 use anyhow::Context as _;
 use tokio::net::TcpListener;
 
@@ -31,16 +33,12 @@ pub(super) async fn emulator(config: EmulatorConfig) -> anyhow::Result<()> {
     let shutdown = Shutdown::new();
     let signals = shutdown.clone();
     let no_grace = Grace {
-        delay: std::time::Duration::ZERO,
-        deadline: std::time::Duration::from_secs(3),
+        delay: Duration::ZERO,
+        deadline: Duration::from_secs(3),
     };
-    let (served, signal) = tokio::join!(emulator.run(listener, shutdown.stop()), async move {
-        tokio::select! {
-            result = signals.run_on_signal(no_grace) => result,
-            // The server is gone: nothing is left to wait for.
-            () = signals.stop() => Ok(()),
-        }
-    },);
-    signal?;
-    Ok(served?)
+    tokio::select! {
+        served = emulator.run(listener, shutdown.stop()) => Ok(served?),
+        // Once the steps are taken, the emulator has ended.
+        signal = signals.run_on_signal(no_grace) => Ok(signal?),
+    }
 }

@@ -75,26 +75,24 @@ pub(super) fn add(
     body: &[u8],
     site: Site<'_>,
 ) -> Result<Response, Refusal> {
-    let body: AgentBody = match read(body) {
-        Ok(body) => body,
-        Err(refused) => return Ok(*refused),
-    };
-    let Some(name) = body.name.filter(|name| !name.trim().is_empty()) else {
-        return Ok(bad_request("name is missing"));
-    };
-    let new = NewAgent {
-        name,
-        version: body.version.unwrap_or_else(|| AGENT_VERSION.into()),
-        os_description: body.os_description.unwrap_or_else(|| "Linux".into()),
-        enabled: body.enabled.unwrap_or(true),
-        // ASSUMPTION(registered-is-offline): an agent is offline until its
-        // listener opens a session, whatever `status` says.
-        online: false,
-        system_capabilities: body.system_capabilities.unwrap_or_default(),
-        user_capabilities: body.user_capabilities.unwrap_or_default(),
-    };
-    let id = organization.register(pool, new)?;
-    answer(organization, pool, id, AgentOptions::default(), site)
+    with_body(body, |body: AgentBody| {
+        let Some(name) = body.name.filter(|name| !name.trim().is_empty()) else {
+            return Ok(bad_request("name is missing"));
+        };
+        let new = NewAgent {
+            name,
+            version: body.version.unwrap_or_else(|| AGENT_VERSION.into()),
+            os_description: body.os_description.unwrap_or_else(|| "Linux".into()),
+            enabled: body.enabled.unwrap_or(true),
+            // ASSUMPTION(registered-is-offline): an agent is offline until its
+            // listener opens a session, whatever `status` says.
+            online: false,
+            system_capabilities: body.system_capabilities.unwrap_or_default(),
+            user_capabilities: body.user_capabilities.unwrap_or_default(),
+        };
+        let id = organization.register(pool, new)?;
+        answer(organization, pool, id, AgentOptions::default(), site)
+    })
 }
 
 /// `PATCH agents/{id}`, and `PUT`, which the agent's own `--replace` uses.
@@ -105,24 +103,22 @@ pub(super) fn change(
     body: &[u8],
     site: Site<'_>,
 ) -> Result<Response, Refusal> {
-    let body: AgentBody = match read(body) {
-        Ok(body) => body,
-        Err(refused) => return Ok(*refused),
-    };
-    // Azure DevOps: the body must repeat the number.
-    // ASSUMPTION(patch-without-id): it is refused with 400.
-    if body.id != Some(id) {
-        return Ok(bad_request("id in the body must be the agent's own"));
-    }
-    let change = AgentChange {
-        enabled: body.enabled,
-        version: body.version,
-        os_description: body.os_description,
-        system_capabilities: body.system_capabilities,
-        user_capabilities: body.user_capabilities,
-    };
-    organization.change(pool, id, change)?;
-    answer(organization, pool, id, AgentOptions::default(), site)
+    with_body(body, |body: AgentBody| {
+        // Azure DevOps: the body must repeat the number.
+        // ASSUMPTION(patch-without-id): it is refused with 400.
+        if body.id != Some(id) {
+            return Ok(bad_request("id in the body must be the agent's own"));
+        }
+        let change = AgentChange {
+            enabled: body.enabled,
+            version: body.version,
+            os_description: body.os_description,
+            system_capabilities: body.system_capabilities,
+            user_capabilities: body.user_capabilities,
+        };
+        organization.change(pool, id, change)?;
+        answer(organization, pool, id, AgentOptions::default(), site)
+    })
 }
 
 /// `PUT agents/{id}/usercapabilities`. Azure DevOps: a bare map, which replaces
@@ -134,20 +130,18 @@ pub(super) fn set_user_capabilities(
     body: &[u8],
     site: Site<'_>,
 ) -> Result<Response, Refusal> {
-    let map: CapabilityMap = match read(body) {
-        Ok(map) => map,
-        Err(refused) => return Ok(*refused),
-    };
-    let change = AgentChange {
-        user_capabilities: Some(map),
-        ..AgentChange::default()
-    };
-    organization.change(pool, id, change)?;
-    let options = AgentOptions {
-        capabilities: true,
-        ..AgentOptions::default()
-    };
-    answer(organization, pool, id, options, site)
+    with_body(body, |map: CapabilityMap| {
+        let change = AgentChange {
+            user_capabilities: Some(map),
+            ..AgentChange::default()
+        };
+        organization.change(pool, id, change)?;
+        let options = AgentOptions {
+            capabilities: true,
+            ..AgentOptions::default()
+        };
+        answer(organization, pool, id, options, site)
+    })
 }
 
 fn answer(
@@ -169,7 +163,13 @@ fn options(parameters: &Parameters) -> AgentOptions {
     }
 }
 
-fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Box<Response>> {
-    let wrong = |error| Box::new(bad_request(&format!("the body cannot be read: {error}")));
-    serde_json::from_slice(body).map_err(wrong)
+/// Goes on with the body as what it should be; one that is not is answered here.
+fn with_body<T: DeserializeOwned>(
+    body: &[u8],
+    go_on: impl FnOnce(T) -> Result<Response, Refusal>,
+) -> Result<Response, Refusal> {
+    match serde_json::from_slice(body) {
+        Ok(body) => go_on(body),
+        Err(error) => Ok(bad_request(&format!("the body cannot be read: {error}"))),
+    }
 }

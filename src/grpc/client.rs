@@ -41,20 +41,6 @@ pub enum CallError {
 #[derive(Clone, Debug)]
 pub struct Client(ExternalScalerClient<transport::Channel>);
 
-// === impl CallError ===
-
-impl CallError {
-    /// The kind, from a closed list.
-    #[must_use]
-    pub const fn kind(&self) -> &'static str {
-        match self {
-            Self::Connect(_) => "connect",
-            Self::Refused(_) => "refused",
-            Self::NoMetric => "no-metric",
-        }
-    }
-}
-
 // === impl Client ===
 
 impl Client {

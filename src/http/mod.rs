@@ -61,6 +61,9 @@ struct Shared<A> {
     site: Site<A>,
     /// Bodies of hooks that may be in memory at a time.
     hook_bodies: Semaphore,
+    /// Status pages that may be made at a time: one, since it is the largest
+    /// thing that a caller can ask for, and nobody has to prove who he is.
+    status_pages: Arc<Semaphore>,
 }
 
 /// Serves until the shutdown is over.
@@ -84,6 +87,7 @@ fn router<A: Answers>(site: Site<A>) -> Router {
     let shared = Arc::new(Shared {
         site,
         hook_bodies: Semaphore::new(hook::BODIES_AT_A_TIME),
+        status_pages: Arc::new(Semaphore::new(1)),
     });
     Router::new()
         .route("/livez", get(probes::livez::<A>))

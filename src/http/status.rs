@@ -11,7 +11,6 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use serde::Deserialize;
-use tokio::sync::Semaphore;
 
 use super::Shared;
 use crate::scaler::answers::Answers;
@@ -23,15 +22,11 @@ pub(super) struct Filter {
     pool: Option<String>,
 }
 
-/// One page is made at a time: it is the largest thing that a caller can ask
-/// for, and nobody has to prove who he is.
-static PAGES: Semaphore = Semaphore::const_new(1);
-
 pub(super) async fn status<A: Answers>(
     State(shared): State<Arc<Shared<A>>>,
     Query(filter): Query<Filter>,
 ) -> Response {
-    let Ok(page) = PAGES.try_acquire() else {
+    let Ok(page) = Arc::clone(&shared.status_pages).try_acquire_owned() else {
         let message = "another status page is being made; ask again in a moment\n";
         return (StatusCode::SERVICE_UNAVAILABLE, message).into_response();
     };

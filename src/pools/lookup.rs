@@ -86,25 +86,31 @@ impl Lookup {
     /// Looks the pool up until it is found, and again when it seems to be gone.
     pub(super) async fn run(self, handle: Arc<PoolHandle>) {
         let mut pace = Pace::new(self.pools.settings.intervals);
+        // The kind of the failure that lasts, which was told when it began.
+        let mut told = None;
         while !handle.retired.is_cancelled() && self.pools.handles.contains_key(&self.address) {
-            match self.look().await {
+            let outcome = self.look().await;
+            let looked_at = Instant::now();
+            match outcome {
                 Ok(pool) => {
                     pace.read(true);
-                    let looked_at = Instant::now();
+                    told = None;
                     let watched = self.watched(&handle, pool);
                     self.wait_until_gone(&handle, &watched).await;
-                    // Whatever the service says, a name is not looked up more
-                    // often than a queue is read.
-                    sleep_until(looked_at + pace.wait(fastrand::f64())).await;
                 }
                 Err(error) => {
                     pace.failed();
-                    self.not_found(&handle, error, pace.failures());
-                    tokio::select! {
-                        () = sleep(pace.wait(fastrand::f64())) => {}
-                        () = handle.retired.cancelled() => {}
+                    if told.replace(error.kind()) != Some(error.kind()) {
+                        self.tell(&error);
                     }
+                    not_found(&handle, error, pace.failures());
                 }
+            }
+            // Whatever the service says, a name is not looked up more often
+            // than a queue is read.
+            tokio::select! {
+                () = sleep_until(looked_at + pace.wait(fastrand::f64())) => {}
+                () = handle.retired.cancelled() => {}
             }
         }
     }
@@ -137,17 +143,6 @@ impl Lookup {
         watched
     }
 
-    /// A pool that was found once keeps its last snapshot: whether that is too
-    /// old is not decided here.
-    fn not_found(&self, handle: &PoolHandle, error: ReadError, times: u32) {
-        self.tell(handle, &error);
-        if !matches!(handle.found(), Found::Yes(_)) {
-            handle
-                .found
-                .send_replace(Found::No(Failure { error, times }));
-        }
-    }
-
     /// Waits until a reading says that the pool is not there, or until its
     /// watcher has ended while this name was not asked for; and not for ever,
     /// since the name may go over to another pool.
@@ -170,12 +165,17 @@ impl Lookup {
         }
     }
 
-    fn tell(&self, handle: &PoolHandle, error: &ReadError) {
-        let known =
-            matches!(handle.found(), Found::No(before) if before.error.kind() == error.kind());
-        if !known {
-            let (organization, pool) = (self.source.organization(), &self.address.pool);
-            tracing::warn!(%pool, %organization, kind = error.kind(), "the pool cannot be looked up: {error}");
-        }
+    fn tell(&self, error: &ReadError) {
+        let (organization, pool) = (self.source.organization(), &self.address.pool);
+        tracing::warn!(%pool, %organization, kind = error.kind(), "the pool cannot be looked up: {error}");
+    }
+}
+
+/// A pool that was found once keeps its last snapshot: whether that is too old
+/// is not decided here.
+fn not_found(handle: &PoolHandle, error: ReadError, times: u32) {
+    if !matches!(handle.found(), Found::Yes(_)) {
+        let failure = Failure { error, times };
+        handle.found.send_replace(Found::No(failure));
     }
 }

@@ -13,7 +13,7 @@ use std::{
 use futures::future::BoxFuture;
 use tokio::{
     sync::Semaphore,
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 use crate::{
@@ -118,7 +118,7 @@ impl Source {
         // Nobody closes the semaphore, so there is always a place to come.
         let _place = places.acquire().await;
         while let Some(left) = self.pause_left() {
-            sleep_until(Instant::now() + left).await;
+            sleep(left).await;
         }
         let at = Instant::now();
         let limit = self.settings.longest_reading;

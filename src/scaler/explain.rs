@@ -91,8 +91,7 @@ pub(super) fn gauges(inner: &Inner) -> Gauges {
         gauges.pools.push(PoolGauges {
             organization: address.source.organization.name().to_owned(),
             pool: address.pool.to_string(),
-            jobs: [JobState::Queued, JobState::Assigned, JobState::Running]
-                .map(|state| (state.name(), 0)),
+            jobs: counts(None),
             unclaimed: 0,
             age_seconds: None,
             failures_in_a_row: failure.map_or(0, |failure| failure.times),
@@ -106,8 +105,7 @@ pub(super) fn gauges(inner: &Inner) -> Gauges {
         gauges.pools.push(PoolGauges {
             organization: watched.source().organization().name().to_owned(),
             pool: pool.clone(),
-            jobs: [JobState::Queued, JobState::Assigned, JobState::Running]
-                .map(|state| (state.name(), count(queue, state))),
+            jobs: counts(queue),
             unclaimed: unclaimed(decided.as_deref()),
             age_seconds: view
                 .snapshot
@@ -137,9 +135,16 @@ fn decided(inner: &Inner, watched: &Arc<WatchedPool>, view: &View) -> Option<Arc
     Some(decision.decide(snapshot, None, called_for))
 }
 
-fn count(queue: Option<&Queue>, state: JobState) -> u64 {
-    let jobs = queue.map_or(&[][..], Queue::jobs);
-    jobs.iter().filter(|job| job.state == state).count() as u64
+/// How many jobs of a queue are in each state that an unfinished job can have.
+fn counts(queue: Option<&Queue>) -> [(&'static str, u64); 3] {
+    let mut counts =
+        [JobState::Queued, JobState::Assigned, JobState::Running].map(|state| (state.name(), 0));
+    for job in queue.map_or(&[][..], Queue::jobs) {
+        for (name, count) in &mut counts {
+            *count += u64::from(*name == job.state.name());
+        }
+    }
+    counts
 }
 
 fn unclaimed(decided: Option<&Decided>) -> u64 {
@@ -170,6 +175,7 @@ fn pool_status(inner: &Inner, watched: &Arc<WatchedPool>, shown: usize) -> PoolS
     let jobs = decided.as_deref().map(|decided| jobs(decided, shown));
     let jobs = jobs.unwrap_or_default();
     let all = queue.map_or(0, |queue| queue.jobs().len());
+    let [(_, queued), (_, assigned), (_, running)] = counts(queue);
     let profiles = inner.decision(watched.key()).profiles();
     PoolStatus {
         pool_id: Some(watched.pool().id.0),
@@ -178,9 +184,9 @@ fn pool_status(inner: &Inner, watched: &Arc<WatchedPool>, shown: usize) -> PoolS
             .as_ref()
             .map(|snapshot| snapshot.age().as_secs_f64()),
         failure: view.failure.as_ref().map(failure_status),
-        queued: count(queue, JobState::Queued),
-        assigned: count(queue, JobState::Assigned),
-        running: count(queue, JobState::Running),
+        queued,
+        assigned,
+        running,
         unclaimed: unclaimed(decided.as_deref()),
         profiles: profiles
             .iter()

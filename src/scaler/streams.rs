@@ -7,10 +7,10 @@
 use std::sync::Arc;
 
 use futures::stream::{self, BoxStream, StreamExt as _};
-use tokio::time::sleep;
+use tokio::{sync::watch, time::sleep};
 
 use super::{Inner, registry::Registered};
-use crate::pools::Found;
+use crate::pools::{Found, View};
 
 /// What a stream remembers.
 struct Activity {
@@ -70,9 +70,9 @@ impl Activity {
 /// Everything that an answer depends on.
 #[derive(Default)]
 struct Change {
-    found: Option<tokio::sync::watch::Receiver<Found>>,
-    views: Option<tokio::sync::watch::Receiver<crate::pools::View>>,
-    profiles: Option<tokio::sync::watch::Receiver<u64>>,
+    found: Option<watch::Receiver<Found>>,
+    views: Option<watch::Receiver<View>>,
+    profiles: Option<watch::Receiver<u64>>,
 }
 
 // === impl Change ===
@@ -102,7 +102,7 @@ impl Change {
     }
 }
 
-async fn changed<T>(receiver: Option<tokio::sync::watch::Receiver<T>>) {
+async fn changed<T>(receiver: Option<watch::Receiver<T>>) {
     match receiver {
         // The sender's end means that the pool is gone: look again.
         Some(mut receiver) => drop(receiver.changed().await),
