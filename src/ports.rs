@@ -3,11 +3,14 @@
 //! May import: domain. Invariant: an error here tells its kind from a closed
 //! list (for metrics), what to do about it (for people), and never a secret.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
+use secrecy::SecretString;
+use tokio::sync::watch;
 
 use crate::domain::{
+    declared::{Declarations, JobCensus},
     job::JobRequest,
     pool::{Pool, PoolId, PoolRef},
 };
@@ -20,6 +23,40 @@ pub trait AgentPools: Send + Sync + 'static {
     /// Reads every unfinished job request of a pool; finished ones may be among
     /// them, and one may come twice, in different states.
     fn unfinished_jobs(&self, pool: PoolId) -> BoxFuture<'_, Reading<Vec<JobRequest>>>;
+}
+
+/// What the cluster knows of scaling objects. Both are last states: while the
+/// cluster cannot be asked, the last that was seen stays.
+pub trait Cluster: Send + Sync + 'static {
+    /// The scaling objects; `None` until all of them have been read once.
+    fn declared(&self) -> watch::Receiver<Option<Arc<Declarations>>>;
+
+    /// The Jobs of scaled jobs; `None` until all of them have been read once.
+    fn job_pods(&self) -> watch::Receiver<Option<Arc<JobCensus>>>;
+
+    /// A token in a Secret. Cheap: the Secret is read when the token is first
+    /// asked for, then followed, until what this returns is dropped.
+    fn token(&self, secret: &SecretRef) -> Arc<dyn Tokens>;
+}
+
+/// A key of a Secret.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SecretRef {
+    /// The Secret's namespace.
+    pub namespace: Box<str>,
+    /// Its name.
+    pub name: Box<str>,
+    /// The key in it.
+    pub key: Box<str>,
+}
+
+/// Something that holds a token, and notices when it becomes another.
+pub trait Tokens: Send + Sync + 'static {
+    /// The token as it is now.
+    ///
+    /// # Errors
+    /// [`ReadError::CredentialMissing`], as long as there is none.
+    fn token(&self) -> BoxFuture<'_, Result<SecretString, ReadError>>;
 }
 
 /// What came of a reading, and what the service asked for while answering.
@@ -46,6 +83,21 @@ pub enum ReadError {
     /// The token was good once.
     #[error("the personal access token has expired; make a new one")]
     CredentialExpired,
+    /// The credential cannot be had: its Secret, its file or a key is not there.
+    /// No request is sent.
+    #[error("the credential is missing: {detail}")]
+    CredentialMissing {
+        /// What is not there, and what to do about it.
+        detail: Box<str>,
+    },
+    /// Who gives out tokens gave none.
+    #[error("no token from {authority}: {detail}")]
+    AuthorityFailed {
+        /// Who was asked, by host.
+        authority: Box<str>,
+        /// Its own words, shortened, or what went wrong on the way.
+        detail: Box<str>,
+    },
     /// The credential is known, but may not do this.
     #[error(
         "the credential may not read this ({message}); it needs the scope Agent Pools (Read) and a role on the pool"
@@ -69,6 +121,18 @@ pub enum ReadError {
     PoolNotFound {
         /// The pool as the trigger names it.
         pool: Box<str>,
+    },
+    /// A number that a project gives to a queue, in the place of a pool's.
+    #[error(
+        "{queue} is a project's queue id; the pool's id is {pool} ({name}): write poolID \"{pool}\""
+    )]
+    QueueId {
+        /// The number in the trigger.
+        queue: u32,
+        /// The pool that the queue leads to.
+        pool: u32,
+        /// Its name.
+        name: Box<str>,
     },
     /// The service wants fewer requests.
     #[error("Azure DevOps limits the rate of requests")]
@@ -131,12 +195,15 @@ pub enum ReadError {
 
 impl ReadError {
     /// Every kind, for tables and metrics.
-    pub const KINDS: [&'static str; 14] = [
+    pub const KINDS: [&'static str; 17] = [
         "credential-rejected",
         "credential-expired",
+        "credential-missing",
+        "authority-failed",
         "forbidden",
         "redirected",
         "pool-not-found",
+        "queue-id",
         "throttled",
         "server",
         "status",
@@ -154,18 +221,21 @@ impl ReadError {
         let index = match self {
             Self::CredentialRejected { .. } => 0,
             Self::CredentialExpired => 1,
-            Self::Forbidden { .. } => 2,
-            Self::Redirected { .. } => 3,
-            Self::PoolNotFound { .. } => 4,
-            Self::Throttled => 5,
-            Self::Server { .. } => 6,
-            Self::Status { .. } => 7,
-            Self::Unreachable { .. } => 8,
-            Self::TimedOut { .. } => 9,
-            Self::Cut { .. } => 10,
-            Self::TooLarge { .. } => 11,
-            Self::NotJson { .. } => 12,
-            Self::UnknownShape { .. } => 13,
+            Self::CredentialMissing { .. } => 2,
+            Self::AuthorityFailed { .. } => 3,
+            Self::Forbidden { .. } => 4,
+            Self::Redirected { .. } => 5,
+            Self::PoolNotFound { .. } => 6,
+            Self::QueueId { .. } => 7,
+            Self::Throttled => 8,
+            Self::Server { .. } => 9,
+            Self::Status { .. } => 10,
+            Self::Unreachable { .. } => 11,
+            Self::TimedOut { .. } => 12,
+            Self::Cut { .. } => 13,
+            Self::TooLarge { .. } => 14,
+            Self::NotJson { .. } => 15,
+            Self::UnknownShape { .. } => 16,
         };
         Self::KINDS[index]
     }

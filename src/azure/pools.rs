@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::{stream::shape, wire::Text};
 use crate::{
-    domain::pool::{Pool, PoolId},
+    domain::pool::{Pool, PoolId, same_name},
     ports::ReadError,
 };
 
@@ -34,7 +34,7 @@ struct PoolRow<'a> {
 /// a pool that the credential may not see are both an empty list, status 200.
 pub(super) fn by_name(body: &[u8], name: &str) -> Result<Pool, ReadError> {
     let list: PoolList<'_> = read(body)?;
-    let named = |pool: &&PoolRow<'_>| same(&pool.name, name);
+    let named = |pool: &&PoolRow<'_>| same_name(&pool.name, name);
     let found: Vec<_> = list.value.iter().filter(named).collect();
     let exact = found.iter().find(|pool| &*pool.name == name);
     match (&*found, exact) {
@@ -66,11 +66,6 @@ impl PoolRow<'_> {
             is_hosted: self.is_hosted.unwrap_or(false),
         }
     }
-}
-
-/// Names of pools differ by more than case, in any script.
-fn same(one: &str, other: &str) -> bool {
-    one.eq_ignore_ascii_case(other) || one.to_lowercase() == other.to_lowercase()
 }
 
 fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ReadError> {

@@ -8,6 +8,7 @@
 pub mod capability;
 pub mod claim;
 pub mod decision;
+pub mod declared;
 pub mod demand;
 pub mod job;
 pub mod legacy;
@@ -15,5 +16,6 @@ pub mod number;
 pub mod organization;
 pub mod pool;
 pub mod profile;
+pub mod tenancy;
 pub mod trigger;
 pub mod version;

@@ -64,6 +64,40 @@ impl Queue {
     }
 }
 
+// === impl PoolRef ===
+
+impl PoolRef {
+    /// Do both say the same? A name and a number are never the same, though
+    /// they may lead to one pool.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Id(one), Self::Id(other)) => one == other,
+            (Self::Name(one), Self::Name(other)) => same_name(one, other),
+            _ => false,
+        }
+    }
+}
+
+// === impl Pool ===
+
+impl Pool {
+    /// Is this the pool that is meant?
+    #[must_use]
+    pub fn is_meant_by(&self, reference: &PoolRef) -> bool {
+        match reference {
+            PoolRef::Id(id) => *id == self.id,
+            PoolRef::Name(name) => same_name(name, &self.name),
+        }
+    }
+}
+
+/// Names of pools differ by more than case, in any script.
+#[must_use]
+pub fn same_name(one: &str, other: &str) -> bool {
+    one.eq_ignore_ascii_case(other) || one.to_lowercase() == other.to_lowercase()
+}
+
 /// How far a state is on a job's way.
 const fn progress(state: JobState) -> u8 {
     match state {

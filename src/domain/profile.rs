@@ -7,6 +7,7 @@ use std::fmt;
 
 use super::{
     capability::{Capabilities, Unmet},
+    declared::{Kind, Strategy},
     demand::{Demand, Demands},
     job::JobRequest,
     legacy::DemandsRule,
@@ -60,14 +61,18 @@ pub struct Offer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counting {
     /// All that are not finished: a Deployment needs an agent for each, and so
-    /// does a `ScaledJob` of the strategies `default`, `eager` and `custom`,
-    /// from whose answer KEDA takes the running Jobs off.
+    /// does a `ScaledJob` of the strategies `default` and `custom`, from whose
+    /// number KEDA takes the Jobs off that there are.
     Unfinished,
     /// Those that no agent has received: KEDA's `scaleOnInFlight: "false"`.
     NotReceived,
-    /// Those that no agent will take: the strategy `accurate`, where KEDA only
-    /// takes off Jobs that are still pending.
+    /// Those without a Job that has started: the strategy `accurate`, where
+    /// KEDA only takes off Jobs that are still pending. Where the Jobs are not
+    /// known, those that no agent will take.
     Unclaimed,
+    /// Those without a Job: the strategy `eager`, where KEDA takes nothing off
+    /// below the maximum. Where the Jobs are not known, as `Unclaimed`.
+    Unbacked,
 }
 
 /// Why a profile does not take a job.
@@ -83,6 +88,22 @@ pub enum Refusal {
     ParentNotMatched,
     /// It fits, but the profile has all the jobs that it may have.
     Full,
+}
+
+// === impl Counting ===
+
+impl Counting {
+    /// How the jobs of a scaling object are counted, so that KEDA makes one
+    /// agent for each.
+    #[must_use]
+    pub const fn of(kind: Kind, strategy: Strategy, without_running: bool) -> Self {
+        match (kind, strategy) {
+            (Kind::ScaledJob, Strategy::Accurate) => Self::Unclaimed,
+            (Kind::ScaledJob, Strategy::Eager) => Self::Unbacked,
+            _ if without_running => Self::NotReceived,
+            _ => Self::Unfinished,
+        }
+    }
 }
 
 // === impl Profile ===

@@ -73,7 +73,7 @@ pub const KEYS: &[Key] = &[
         AzurePipelines,
         "personalAccessTokenFromEnv",
         "",
-        "accepted and dropped: the scaler uses its own credential",
+        "a token of the trigger's own; used where the call comes over TLS and the namespace may bring one",
     ),
     key(
         AzurePipelines,
@@ -150,14 +150,14 @@ pub const KEYS: &[Key] = &[
     key(
         Own,
         "mode",
-        "deployment",
-        "`deployment` or `job` (a ScaledJob)",
+        "as in the cluster",
+        "`deployment` or `job` (a ScaledJob), where the scaler cannot look it up",
     ),
     key(
         Own,
         "strategy",
-        "default",
-        "with `mode: job`, the ScaledJob's strategy: `default`, `eager`, `custom` or `accurate`",
+        "as in the cluster",
+        "the ScaledJob's strategy, where the scaler cannot look it up: `default`, `eager`, `custom` or `accurate`",
     ),
     key(
         Own,
@@ -170,6 +170,24 @@ pub const KEYS: &[Key] = &[
         "priority",
         "0",
         "among equally specific profiles, the higher one gets the job",
+    ),
+    key(
+        Own,
+        "credential",
+        "the one that fits",
+        "a credential that the scaler holds, by name",
+    ),
+    key(
+        Own,
+        "secretName",
+        "",
+        "a Secret of this namespace that holds a token of the trigger's own",
+    ),
+    key(
+        Own,
+        "secretKey",
+        "personalAccessToken",
+        "with `secretName`: the key in it",
     ),
     key(
         Connection,

@@ -12,7 +12,12 @@ pub mod keys;
 
 use std::fmt;
 
-use super::{organization::OrganizationUrl, pool::PoolRef, profile::Profile};
+use super::{
+    declared::{Declared, Kind, Strategy},
+    organization::OrganizationUrl,
+    pool::PoolRef,
+    profile::{Counting, Profile},
+};
 
 /// A trigger of a scaling object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,14 +26,43 @@ pub struct Trigger {
     pub organization: Option<OrganizationUrl>,
     /// The pool.
     pub pool: PoolRef,
-    /// What the agents run and how they are counted.
+    /// The credential of the scaler's that it names.
+    pub credential: Option<Box<str>>,
+    /// The Secret that holds its own.
+    pub secret: Option<SecretKey>,
+    /// Does a token of its own come with each call? Where it is, only the
+    /// metadata knows.
+    pub brings_a_token: bool,
+    /// What the agents run and how they are counted, by what the trigger says.
     pub profile: Profile,
+    /// What it says of that by itself, for where the cluster knows better.
+    pub says: Says,
     /// Jobs for each agent: the metric's target.
     pub jobs_per_agent: u32,
     /// The scaling object is active when its number is above this.
     pub activation: u64,
     /// What is worth telling the user, though it is no error.
     pub notices: Vec<&'static str>,
+}
+
+/// A key of a Secret in the scaling object's namespace.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SecretKey {
+    /// The Secret's name.
+    pub name: Box<str>,
+    /// The key in it.
+    pub key: Box<str>,
+}
+
+/// What a trigger says of how its jobs are counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Says {
+    /// `mode`.
+    pub kind: Option<Kind>,
+    /// `strategy`.
+    pub strategy: Option<Strategy>,
+    /// `scaleOnInFlight`, where it is `"false"`.
+    pub without_running: bool,
 }
 
 /// Every problem of one trigger.
@@ -43,6 +77,58 @@ pub struct TriggerError {
 pub struct Problem {
     key: Box<str>,
     what: String,
+}
+
+// === impl Trigger ===
+
+impl Trigger {
+    /// The profile of this trigger where the cluster says what the scaling
+    /// object is: that outweighs `mode` and `strategy`.
+    #[must_use]
+    pub fn profile_as(&self, declared: &Declared) -> Profile {
+        Profile {
+            counting: Counting::of(declared.kind, declared.strategy, self.says.without_running),
+            ..self.profile.clone()
+        }
+    }
+
+    /// What the trigger says of itself that the cluster knows to be otherwise.
+    #[must_use]
+    pub fn contradictions(&self, declared: &Declared) -> Vec<&'static str> {
+        let mut contradictions = Vec::new();
+        if self.says.kind.is_some_and(|kind| kind != declared.kind) {
+            contradictions.push(match declared.kind {
+                Kind::ScaledObject => "mode says job, but this is a ScaledObject; remove mode",
+                Kind::ScaledJob => "mode says deployment, but this is a ScaledJob; remove mode",
+            });
+        }
+        let strategy = self
+            .says
+            .strategy
+            .filter(|_| declared.kind == Kind::ScaledJob);
+        if strategy.is_some_and(|strategy| strategy != declared.strategy) {
+            contradictions
+                .push("strategy is not that of scalingStrategy, which counts; remove strategy");
+        }
+        contradictions
+    }
+}
+
+// === impl Says ===
+
+impl Says {
+    /// How jobs are counted where the cluster says nothing.
+    pub(super) fn counting(self) -> Counting {
+        let kind = self.kind.unwrap_or(match self.strategy {
+            Some(_) => Kind::ScaledJob,
+            None => Kind::ScaledObject,
+        });
+        Counting::of(
+            kind,
+            self.strategy.unwrap_or_default(),
+            self.without_running,
+        )
+    }
 }
 
 // === impl TriggerError ===

@@ -5,14 +5,18 @@
 
 use std::{collections::BTreeMap, str::FromStr};
 
-use super::{Problem, Trigger, TriggerError, keys, shown};
+use super::{Problem, Says, SecretKey, Trigger, TriggerError, keys, shown};
 use crate::domain::{
     capability::Capabilities,
+    declared::{Kind, Strategy},
     legacy::{Compare, DemandsRule},
     organization::OrganizationUrl,
     pool::{PoolId, PoolRef},
     profile::{Counting, Matching, Offer, Profile},
 };
+
+/// The key under which a token of the trigger's own comes.
+pub(super) const OWN_TOKEN: &str = "personalAccessTokenFromEnv";
 
 impl Trigger {
     /// Reads the metadata that KEDA sends along with each call.
@@ -26,7 +30,11 @@ impl Trigger {
         let organization = reader.organization();
         let pool = reader.pool();
         let matching = reader.matching();
-        let counting = reader.counting();
+        let says = reader.says();
+        let counting = says.counting();
+        let credential = reader.credential();
+        let secret = reader.secret();
+        let brings_a_token = reader.text(OWN_TOKEN).is_some();
         let warm_agents = reader.number("warmAgents", 0, "0 or more").unwrap_or(0);
         let priority = reader.number("priority", 0, "a whole number").unwrap_or(0);
         let jobs_per_agent = reader
@@ -41,11 +49,11 @@ impl Trigger {
                 "\"0\" is no target; write 1 or more",
             );
         }
-        if warm_agents > 0 && counting == Counting::Unclaimed {
+        if warm_agents > 0 && matches!(counting, Counting::Unclaimed | Counting::Unbacked) {
             reader.problem(
                 "warmAgents",
-                "cannot be kept with the strategy accurate, which never counts an agent that \
-                 already waits; use the strategy default",
+                "cannot be kept with the strategies accurate and eager, which never take off an \
+                 agent that already waits; use the strategy default",
             );
         }
         let (problems, notices) = reader.finish();
@@ -53,6 +61,10 @@ impl Trigger {
             Some(pool) if problems.is_empty() => Ok(Self {
                 organization,
                 pool,
+                credential,
+                secret,
+                brings_a_token,
+                says,
                 profile: Profile {
                     matching,
                     counting,
@@ -141,10 +153,6 @@ impl<'a> Reader<'a> {
 
     /// Keys that are KEDA's, mean something there, and change nothing here.
     fn without_effect(&mut self) {
-        if self.text("personalAccessTokenFromEnv").is_some() {
-            self.notices
-                .push("personalAccessTokenFromEnv is not read: the scaler uses its own credential");
-        }
         // KEDA refuses these pairs, so a trigger that has one never worked.
         for other in ["parent", "fetchUnfinishedJobsOnly"] {
             if self.text("jobsToFetch").is_some() && self.text(other).is_some() {
@@ -281,18 +289,63 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn counting(&mut self) -> Counting {
+    fn says(&mut self) -> Says {
         let strategy = self.word("strategy", &["default", "eager", "custom", "accurate"]);
         let mode = self.word("mode", &["deployment", "job"]);
         if strategy.is_some() && mode == Some("deployment") {
             self.problem("strategy", "belongs to mode: job; remove it");
         }
-        let in_flight = self.flag("scaleOnInFlight", true);
-        match strategy {
-            Some("accurate") => Counting::Unclaimed,
-            _ if in_flight => Counting::Unfinished,
-            _ => Counting::NotReceived,
+        Says {
+            kind: mode.map(|mode| match mode {
+                "job" => Kind::ScaledJob,
+                _ => Kind::ScaledObject,
+            }),
+            strategy: strategy.map(Strategy::read),
+            without_running: !self.flag("scaleOnInFlight", true),
         }
+    }
+
+    /// The name of a credential of the scaler's.
+    fn credential(&mut self) -> Option<Box<str>> {
+        let name = self.text("credential")?;
+        if self.text("secretName").is_some() {
+            self.problem(
+                "secretName",
+                "cannot go with credential; remove one of them",
+            );
+        }
+        self.name("credential", name)
+    }
+
+    /// The Secret that holds the trigger's own token.
+    fn secret(&mut self) -> Option<SecretKey> {
+        /// KEDA's documentation of its own trigger calls the key so.
+        const USUAL_KEY: &str = "personalAccessToken";
+        let Some(name) = self.text("secretName") else {
+            if self.text("secretKey").is_some() {
+                self.problem("secretKey", "needs secretName beside it");
+            }
+            return None;
+        };
+        let key = self.text("secretKey").unwrap_or(USUAL_KEY);
+        let name = self.name("secretName", name)?;
+        let key = self.name("secretKey", key)?;
+        Some(SecretKey { name, key })
+    }
+
+    /// A name as Kubernetes and the scaler's configuration have them.
+    fn name(&mut self, key: &str, name: &str) -> Option<Box<str>> {
+        const LONGEST: usize = 253;
+        let part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if name.len() > LONGEST || !name.chars().all(part) {
+            let what = format!(
+                "\"{}\" is no name; write letters, digits, dashes and dots",
+                shown(name)
+            );
+            self.problem(key, what);
+            return None;
+        }
+        Some(name.into())
     }
 
     fn word(&mut self, key: &str, words: &[&'static str]) -> Option<&'static str> {

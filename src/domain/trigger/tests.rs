@@ -34,7 +34,7 @@ fn a_trigger_of_kedas_own_is_read() {
     let rule = DemandsRule::new("java,docker", Compare::Same, false);
     assert_eq!(trigger.profile.matching, Matching::Demands(rule));
     assert_eq!(trigger.profile.counting, Counting::Unfinished);
-    assert_eq!(trigger.notices.len(), 1);
+    assert!(trigger.brings_a_token && trigger.notices.is_empty());
     assert!(!format!("{trigger:?}").contains("s3cret"));
 }
 
@@ -53,7 +53,7 @@ fn how_jobs_are_counted() {
     check(&[("mode", "job")], Counting::Unfinished);
     check(
         &[("mode", "job"), ("strategy", "eager")],
-        Counting::Unfinished,
+        Counting::Unbacked,
     );
     check(
         &[("mode", "job"), ("strategy", "accurate")],
@@ -140,7 +140,7 @@ fn all_problems_are_told_together() {
             ("strategy", "accurate"),
             ("warmAgents", "2"),
         ],
-        &["warmAgents: cannot be kept with the strategy accurate"],
+        &["warmAgents: cannot be kept with the strategies accurate and eager"],
     );
     check_problems(
         &[

@@ -1,0 +1,160 @@
+//! Scaling objects as the cluster declares them: what they scale, by which
+//! strategy and within which limits, and what became of their Jobs.
+//!
+//! May import: scaling objects' names. Invariant: what stands here was read from
+//! the cluster and nothing is guessed; what a trigger means is not known here.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    sync::Arc,
+};
+
+use super::profile::ScalingObject;
+
+/// What a scaling object is in the cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// KEDA gives its number to a horizontal pod autoscaler.
+    ScaledObject,
+    /// KEDA makes Jobs.
+    ScaledJob,
+}
+
+/// How KEDA makes Jobs from the number of a `ScaledJob`.
+///
+/// KEDA 2.21, `pkg/scaling/executor/scale_jobs.go`, with N the number (at most
+/// the maximum), R the Jobs that are not finished and P those of them of which
+/// no pod runs yet:
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Strategy {
+    /// N - R new Jobs.
+    #[default]
+    Default,
+    /// N - deduction - R × percentage.
+    Custom,
+    /// N - P, unless that goes beyond the maximum.
+    Accurate,
+    /// N, unless that goes beyond the maximum.
+    Eager,
+}
+
+/// A scaling object of the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Declared {
+    /// Its name.
+    pub object: ScalingObject,
+    /// What it is.
+    pub kind: Kind,
+    /// How Jobs are made; of no meaning for a `ScaledObject`.
+    pub strategy: Strategy,
+    /// The names of its pods, and so of its agents, begin with this and a dash:
+    /// the scale target's name, or the `ScaledJob`'s own.
+    pub agents_named: Box<str>,
+    /// `minReplicaCount`. KEDA: 0 where it is not given.
+    pub min_agents: u32,
+    /// `maxReplicaCount`. KEDA: 100 where it is not given.
+    pub max_agents: u32,
+    /// The metadata of its triggers of type `external` or `external-push`, as
+    /// they are written. A value of a key that ends in `FromEnv` is the name of
+    /// a variable here; KEDA sends what the variable holds.
+    pub triggers: Vec<BTreeMap<String, String>>,
+}
+
+/// Every scaling object that is watched.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Declarations {
+    /// They by name. A `ScaledObject` and a `ScaledJob` may share one.
+    pub objects: BTreeMap<(ScalingObject, Kind), Arc<Declared>>,
+    /// The namespaces that are watched; `None` for all.
+    pub namespaces: Option<BTreeSet<Box<str>>>,
+}
+
+/// The Jobs of one `ScaledJob`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct JobPods {
+    /// Jobs that are not finished: R.
+    pub existing: u32,
+    /// Those of them that have a pod which runs or has run: R - P.
+    pub started: u32,
+    /// Pods that ended a short while ago, by name.
+    pub ended: BTreeSet<Box<str>>,
+}
+
+/// The Jobs of every `ScaledJob` that has any.
+pub type JobCensus = HashMap<ScalingObject, Arc<JobPods>>;
+
+// === impl Declarations ===
+
+impl Declarations {
+    /// Is this namespace watched, so that what is not declared in it is not
+    /// there?
+    #[must_use]
+    pub fn cover(&self, namespace: &str) -> bool {
+        self.namespaces
+            .as_ref()
+            .is_none_or(|watched| watched.contains(namespace))
+    }
+}
+
+// === impl Strategy ===
+
+impl Strategy {
+    /// Reads KEDA's word. KEDA: one that is not known, and none, is `default`.
+    #[must_use]
+    pub fn read(word: &str) -> Self {
+        match word {
+            "custom" => Self::Custom,
+            "accurate" => Self::Accurate,
+            "eager" => Self::Eager,
+            _ => Self::Default,
+        }
+    }
+}
+
+/// Tells the triggers of a scaling object apart by what they say, whether it
+/// was read in the cluster or came with a call: keys that end in `FromEnv` are
+/// left out, since KEDA sends other values than are written, or nothing.
+///
+/// The hasher has fixed keys: every replica of one version computes the same.
+pub fn identity<'a>(metadata: impl IntoIterator<Item = (&'a str, &'a str)>) -> u64 {
+    metadata
+        .into_iter()
+        .filter(|(key, _)| !key.ends_with("FromEnv"))
+        // The order of a map is not fixed, so the parts are summed up.
+        .fold(0_u64, |sum, part| {
+            let mut hasher = DefaultHasher::new();
+            part.hash(&mut hasher);
+            sum.wrapping_add(hasher.finish())
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trigger_is_the_same_as_written_and_as_sent() {
+        let written = [("poolName", "k8s"), ("organizationURLFromEnv", "AZP_URL")];
+        let sent = [
+            ("organizationURLFromEnv", "https://dev.azure.com/contoso"),
+            ("poolName", "k8s"),
+        ];
+        let dropped = [("poolName", "k8s")];
+        let other = [("poolName", "k9s")];
+        assert_eq!(identity(written), identity(sent));
+        assert_eq!(identity(written), identity(dropped));
+        assert_ne!(identity(written), identity(other));
+    }
+
+    #[test]
+    fn a_namespace_is_covered_where_it_is_watched() {
+        let all = Declarations::default();
+        assert!(all.cover("ci"));
+        let one = Declarations {
+            namespaces: Some(["ci".into()].into()),
+            ..Declarations::default()
+        };
+        assert!(one.cover("ci") && !one.cover("other"));
+    }
+}
