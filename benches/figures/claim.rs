@@ -71,7 +71,9 @@ fn contenders(profiles: &[Named], limit: Option<u32>) -> Vec<Contender<'_>> {
             object: &named.object,
             trigger: 0,
             profile: &named.profile,
+            agents_named: &named.object.name,
             limit,
+            jobs: None,
         })
         .collect()
 }

@@ -24,6 +24,9 @@ pub struct Number {
     tally: Tally,
     counting: Counting,
     warm_agents: u32,
+    /// Jobs that a Job of the cluster is there for, where the Jobs are known
+    /// and KEDA does not take them off by itself.
+    backed: Option<u32>,
 }
 
 // === impl Tally ===
@@ -41,6 +44,11 @@ impl Tally {
         self.assigned += other.assigned;
         self.running += other.running;
     }
+
+    /// Without a job that runs.
+    pub(super) fn without_one_running(&mut self) {
+        self.running = self.running.saturating_sub(1);
+    }
 }
 
 // === impl Number ===
@@ -53,16 +61,30 @@ impl Number {
             tally,
             counting: profile.counting,
             warm_agents: profile.warm_agents,
+            backed: None,
         }
+    }
+
+    /// The same, where it is known for how many of the jobs the cluster has a
+    /// Job that KEDA does not take off: see [`Counting::Unclaimed`] and
+    /// [`Counting::Unbacked`]. Of no meaning for the other ways of counting.
+    #[must_use]
+    pub const fn with_backed(mut self, backed: u32) -> Self {
+        if matches!(self.counting, Counting::Unclaimed | Counting::Unbacked) {
+            self.backed = Some(backed);
+        }
+        self
     }
 
     /// The number itself.
     #[must_use]
     pub fn value(&self) -> u64 {
-        self.parts()
+        let sum: u64 = self
+            .parts()
             .iter()
             .map(|(count, _)| u64::from(*count))
-            .sum()
+            .sum();
+        sum.saturating_sub(u64::from(self.backed.unwrap_or(0)))
     }
 
     /// The jobs that it was made from.
@@ -78,16 +100,17 @@ impl Number {
             assigned,
             running,
         } = self.tally;
+        let (assigned, running) = ((assigned, "assigned"), (running, "running"));
+        let warm = (self.warm_agents, "warm");
         let mut parts = vec![(queued, "queued")];
-        if self.counting != Counting::Unclaimed {
-            parts.push((assigned, "assigned"));
+        match (self.counting, self.backed) {
+            (Counting::Unfinished, _) | (_, Some(_)) => parts.extend([assigned, running, warm]),
+            (Counting::NotReceived, None) => parts.extend([assigned, warm]),
+            // Warm agents would be asked for again and again: nothing takes
+            // those off that are there.
+            (Counting::Unclaimed | Counting::Unbacked, None) => {}
         }
-        if self.counting == Counting::Unfinished {
-            parts.push((running, "running"));
-        }
-        if self.warm_agents > 0 {
-            parts.push((self.warm_agents, "warm"));
-        }
+        parts.retain(|part| *part != (0, "warm"));
         parts
     }
 }
@@ -99,7 +122,10 @@ impl fmt::Display for Number {
             let separator = if index == 0 { "" } else { " +" };
             write!(f, "{separator} {count} {what}")?;
         }
-        Ok(())
+        match self.backed {
+            Some(backed) => write!(f, " - {backed} that have a Job"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -108,11 +134,11 @@ mod tests {
     use super::*;
     use crate::domain::profile::Matching;
 
-    fn check(counting: Counting, warm_agents: u32, expected: (u64, &str)) {
+    fn check(counting: Counting, warm: u32, backed: Option<u32>, expected: (u64, &str)) {
         let profile = Profile {
             matching: Matching::Any,
             counting,
-            warm_agents,
+            warm_agents: warm,
             priority: 0,
         };
         let tally = Tally {
@@ -120,23 +146,35 @@ mod tests {
             assigned: 2,
             running: 3,
         };
-        let number = Number::new(&profile, tally);
+        let mut number = Number::new(&profile, tally);
+        if let Some(backed) = backed {
+            number = number.with_backed(backed);
+        }
         assert_eq!((number.value(), number.to_string().as_str()), expected);
     }
 
     #[test]
     fn each_way_of_counting_adds_up_its_own_parts() {
-        check(
-            Counting::Unfinished,
-            0,
-            (9, "9 = 4 queued + 2 assigned + 3 running"),
-        );
-        check(
-            Counting::Unfinished,
-            5,
-            (14, "14 = 4 queued + 2 assigned + 3 running + 5 warm"),
-        );
-        check(Counting::NotReceived, 0, (6, "6 = 4 queued + 2 assigned"));
-        check(Counting::Unclaimed, 0, (4, "4 = 4 queued"));
+        use Counting::{NotReceived, Unbacked, Unclaimed, Unfinished};
+        let all = "9 = 4 queued + 2 assigned + 3 running";
+        check(Unfinished, 0, None, (9, all));
+        check(Unfinished, 0, Some(7), (9, all));
+        let warm = "14 = 4 queued + 2 assigned + 3 running + 5 warm";
+        check(Unfinished, 5, None, (14, warm));
+        check(NotReceived, 0, None, (6, "6 = 4 queued + 2 assigned"));
+        for counting in [Unclaimed, Unbacked] {
+            check(counting, 0, None, (4, "4 = 4 queued"));
+            check(counting, 5, None, (4, "4 = 4 queued"));
+            let but = |backed, value: u64| {
+                let told = format!(
+                    "{value} = 4 queued + 2 assigned + 3 running - {backed} that have a Job"
+                );
+                check(counting, 0, Some(backed), (value, &told));
+            };
+            but(0, 9);
+            but(6, 3);
+            but(9, 0);
+            but(12, 0);
+        }
     }
 }

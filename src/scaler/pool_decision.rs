@@ -139,7 +139,9 @@ fn contenders(profiles: &[Arc<Registered>]) -> Vec<Contender<'_>> {
             object: &registered.key.object,
             trigger: registered.key.trigger,
             profile: &registered.trigger.profile,
+            agents_named: &registered.key.object.name,
             limit: None,
+            jobs: None,
         })
         .collect()
 }

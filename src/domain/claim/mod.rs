@@ -21,6 +21,7 @@ use self::{
     set::RankSet,
 };
 use super::{
+    declared::JobPods,
     job::{JobRequest, JobState},
     pool::Queue,
     profile::{Matching, Profile, ScalingObject},
@@ -35,8 +36,12 @@ pub struct Contender<'a> {
     pub trigger: u64,
     /// The profile.
     pub profile: &'a Profile,
+    /// Its agents' names begin with this and a dash.
+    pub agents_named: &'a str,
     /// How many jobs it may have at most; `None` where nobody said.
     pub limit: Option<u32>,
+    /// Its Jobs, where it makes Jobs and they are known.
+    pub jobs: Option<&'a JobPods>,
 }
 
 /// Who has a job, and how it came to that.
@@ -105,8 +110,8 @@ pub fn claim(queue: &Queue, contenders: &[Contender<'_>]) -> Vec<Claim> {
 
 /// Gives running jobs to the contender whose agents bear the agent's name.
 ///
-/// Pods of a Deployment or Job are named `NAME-…`, so the longest name of a
-/// scaling object that the agent's name begins with is its owner. A name that
+/// Pods of a Deployment or Job are named `NAME-…`, so the longest such name
+/// that the agent's name begins with is its owner. A name that
 /// several contenders have owns nothing; its jobs go by their demands.
 fn claim_owned(
     queue: &Queue,
@@ -118,7 +123,9 @@ fn claim_owned(
     let mut owners: HashMap<&str, Option<usize>> = HashMap::new();
     for (rank, index) in sharing.iter().enumerate() {
         let object = contenders[*index].object;
-        let owner = owners.entry(&object.name).or_insert(Some(rank));
+        let owner = owners
+            .entry(contenders[*index].agents_named)
+            .or_insert(Some(rank));
         // Two triggers of one scaling object are no two owners.
         if owner.is_some_and(|owner| contenders[sharing[owner]].object != object) {
             *owner = None;

@@ -78,7 +78,9 @@ fn contenders(contestants: &[Contestant]) -> Vec<Contender<'_>> {
             object: &contestant.object,
             trigger: 0,
             profile: &contestant.profile,
+            agents_named: &contestant.object.name,
             limit: contestant.limit,
+            jobs: None,
         })
         .collect()
 }

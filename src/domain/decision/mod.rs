@@ -24,6 +24,8 @@ pub struct Decision {
     claims: Vec<Claim>,
     tallies: Vec<Tally>,
     unclaimed: usize,
+    /// Positions of running jobs whose agent's pod has ended.
+    over: HashSet<usize>,
 }
 
 /// What became of one job, with the reason.
@@ -37,6 +39,9 @@ pub struct Verdict {
     pub counted_apart_by: Vec<usize>,
     /// Who does not take it, and why.
     pub refusals: Vec<(usize, Refusal)>,
+    /// It is said to run, but the pod of its agent has ended: it needs no agent
+    /// any more, and nobody counts it.
+    pub is_over: bool,
 }
 
 // === impl Decision ===
@@ -47,10 +52,16 @@ impl Decision {
     pub fn new(queue: &Queue, contenders: &[Contender<'_>]) -> Self {
         let claims = claim(queue, contenders);
         let busy = busy_agents(queue);
+        let mut over = HashSet::new();
         let mut tallies = vec![Tally::default(); contenders.len()];
-        for (job, claim) in queue.jobs().iter().zip(&claims) {
-            if let Some(contender) = claim.contender() {
-                tallies[contender].add(tally(job, &busy));
+        for (position, (job, claim)) in queue.jobs().iter().zip(&claims).enumerate() {
+            let Some(index) = claim.contender() else {
+                continue;
+            };
+            if has_ended(job, &contenders[index]) {
+                over.insert(position);
+            } else {
+                tallies[index].add(tally(job, &busy));
             }
         }
         share_with_siblings(contenders, &mut tallies);
@@ -58,6 +69,7 @@ impl Decision {
         for (contender, tally) in contenders.iter().zip(&mut tallies) {
             if !contender.profile.shares_the_pool() {
                 *tally = apart.tally(contender.profile);
+                take_off_ended(queue, contender, tally);
             }
         }
         let unclaimed = |(job, claim): &(&JobRequest, &Claim)| {
@@ -68,6 +80,7 @@ impl Decision {
             claims,
             tallies,
             unclaimed,
+            over,
         }
     }
 
@@ -98,6 +111,7 @@ impl Decision {
             others: Vec::new(),
             counted_apart_by: Vec::new(),
             refusals: Vec::new(),
+            is_over: self.over.contains(&position),
         };
         for (index, contender) in contenders.iter().enumerate() {
             if claim.contender() == Some(index) {
@@ -113,6 +127,29 @@ impl Decision {
             }
         }
         verdict
+    }
+}
+
+/// Does the job run on an agent whose pod has ended? The service is late then,
+/// or the snapshot: KEDA does not count the pod's Job any more, so a number that
+/// counted the job would make one Job too many.
+fn has_ended(job: &JobRequest, contender: &Contender<'_>) -> bool {
+    let ended = contender.jobs.map(|jobs| &jobs.ended);
+    job.state == JobState::Running
+        && ended
+            .zip(job.agent.as_deref())
+            .is_some_and(|(ended, agent)| ended.contains(agent))
+}
+
+/// The same for a contender that counts for itself.
+fn take_off_ended(queue: &Queue, contender: &Contender<'_>, tally: &mut Tally) {
+    if contender.jobs.is_none_or(|jobs| jobs.ended.is_empty()) {
+        return;
+    }
+    for job in queue.jobs() {
+        if has_ended(job, contender) && contender.profile.fits(job).is_ok() {
+            tally.without_one_running();
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::*;
 use crate::domain::{
     capability::Capabilities,
+    declared::JobPods,
     demand::Demands,
     job::RequestId,
     legacy::{Compare, DemandsRule},
@@ -57,7 +58,9 @@ fn triggers_of_one_scaling_object_count_together() {
             object: &object,
             trigger,
             profile,
+            agents_named: &object.name,
             limit: None,
+            jobs: None,
         })
         .collect();
     let decision = Decision::new(&queue(), &contenders);
@@ -79,7 +82,9 @@ fn decide(profiles: &[Profile]) -> (Decision, Vec<Number>, Vec<Verdict>) {
             object,
             trigger: 0,
             profile,
+            agents_named: &object.name,
             limit: None,
+            jobs: None,
         })
         .collect();
     let queue = queue();
@@ -152,4 +157,53 @@ fn what_keda_s_own_rules_count_is_not_unclaimed() {
     check(Matching::Demands(rule), 1);
     check(Matching::Parent("template".into()), 0);
     check(Matching::Parent("other".into()), 5);
+}
+
+/// The strategies of a `ScaledJob`, and a job whose pod has ended though the
+/// service still calls it running.
+#[test]
+fn a_job_whose_pod_has_ended_needs_no_agent() {
+    let jobs = JobPods {
+        existing: 3,
+        started: 1,
+        ended: ["a-1".into(), "never-seen".into()].into(),
+    };
+    let object = ScalingObject {
+        namespace: "ci".into(),
+        name: "a".into(),
+    };
+    let rule = DemandsRule::new("java", Compare::TriggerWithinJob, false);
+    for matching in [java(), Matching::Demands(rule)] {
+        let profile = profile(matching);
+        let contender = |jobs| Contender {
+            object: &object,
+            trigger: 0,
+            profile: &profile,
+            agents_named: &object.name,
+            limit: None,
+            jobs,
+        };
+        let number = |jobs| {
+            let decision = Decision::new(&queue(), &[contender(jobs)]);
+            decision.number(0, &profile).value()
+        };
+        assert_eq!((number(None), number(Some(&jobs))), (4, 3), "{profile:?}");
+    }
+    let profile = profile(java());
+    let contenders = [Contender {
+        object: &object,
+        trigger: 0,
+        profile: &profile,
+        agents_named: &object.name,
+        limit: None,
+        jobs: Some(&jobs),
+    }];
+    let queue = queue();
+    let decision = Decision::new(&queue, &contenders);
+    let over: Vec<u64> = (0..)
+        .zip(queue.jobs())
+        .filter(|(position, job)| decision.verdict(job, *position, &contenders).is_over)
+        .map(|(_, job)| job.id.0)
+        .collect();
+    assert_eq!(over, [1]);
 }
