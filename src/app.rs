@@ -14,7 +14,7 @@ use crate::{
     config::ServeConfig,
     grpc, http,
     pools::{Intervals, PoolSettings, Pools, Source, SourceId, SourceSettings},
-    scaler::{Scaler, ScalerSettings},
+    scaler::{Scaler, ScalerSettings, Sources},
     shutdown::{Grace, Shutdown},
     telemetry::metrics::Metrics,
 };
@@ -61,7 +61,8 @@ impl App {
         );
         let pools = Pools::new(pool_settings(&config));
         let source = Arc::new(source);
-        let scaler = Scaler::new(scaler_settings(&config), source, pools);
+        let sources = Arc::new(Sources::single(source));
+        let scaler = Scaler::new(scaler_settings(&config), sources, pools, None);
         Ok(Self {
             grpc,
             http,
@@ -185,12 +186,13 @@ const fn pool_settings(config: &ServeConfig) -> PoolSettings {
     }
 }
 
-const fn scaler_settings(config: &ServeConfig) -> ScalerSettings {
+fn scaler_settings(config: &ServeConfig) -> ScalerSettings {
     ScalerSettings {
         max_stale: config.max_stale,
         fresh: config.poll_interval,
         learn: config.learn,
         forget_after: config.forget_after,
         max_scaling_objects: config.max_scaling_objects,
+        addresses: Vec::new(),
     }
 }

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use crate::domain::{
     declared::{Declarations, JobCensus},
     job::JobRequest,
+    organization::OrganizationUrl,
     pool::{Pool, PoolId, PoolRef},
 };
 
@@ -57,6 +58,29 @@ pub trait Tokens: Send + Sync + 'static {
     /// # Errors
     /// [`ReadError::CredentialMissing`], as long as there is none.
     fn token(&self) -> BoxFuture<'_, Result<SecretString, ReadError>>;
+}
+
+/// Makes clients of organizations.
+pub trait Organizations: Send + Sync + 'static {
+    /// A client that reads this organization with this credential. Sends
+    /// nothing.
+    ///
+    /// # Errors
+    /// Where the credential is not there or the client cannot be set up.
+    fn client(
+        &self,
+        organization: &OrganizationUrl,
+        credential: &CredentialUse,
+    ) -> Result<Arc<dyn AgentPools>, ReadError>;
+}
+
+/// Which credential a client uses.
+#[derive(Clone)]
+pub enum CredentialUse {
+    /// One that the scaler holds, by name.
+    Named(Box<str>),
+    /// A personal access token that somebody else holds.
+    Own(Arc<dyn Tokens>),
 }
 
 /// What came of a reading, and what the service asked for while answering.

@@ -163,6 +163,7 @@ async fn answer_alone(parts: &Parts) -> Duration {
         namespace: &object.namespace,
         name: &object.name,
         metadata: &object.scaler_metadata,
+        encrypted: false,
     };
     scaler.answer(&call).await.unwrap();
     let started = Instant::now();

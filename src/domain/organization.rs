@@ -99,8 +99,10 @@ impl OrganizationUrl {
         self.identity() == other.identity()
     }
 
-    /// The address, in the one form that Services' two have in common.
-    fn identity(&self) -> String {
+    /// The address, in the one form that Services' two have in common: equal for
+    /// addresses of the same organization, and for no others.
+    #[must_use]
+    pub fn identity(&self) -> String {
         // ASSUMPTION(organization-case): names of organizations and
         // collections compare without regard to case, as host names do.
         let address = self.0.to_lowercase();

@@ -23,6 +23,7 @@ pub(super) fn call(object: &ScaledObjectRef) -> Call<'_> {
         namespace: &object.namespace,
         name: &object.name,
         metadata: &object.scaler_metadata,
+        encrypted: false,
     }
 }
 
@@ -30,11 +31,12 @@ pub(super) fn call(object: &ScaledObjectRef) -> Call<'_> {
 pub(super) const fn code(unanswered: &Unanswered) -> GrpcCode {
     match unanswered {
         Unanswered::Trigger(_) | Unanswered::ScalingObject(_) => GrpcCode::InvalidArgument,
-        Unanswered::UnknownOrganization { .. } => GrpcCode::PermissionDenied,
+        Unanswered::Denied(_) | Unanswered::NoCluster => GrpcCode::PermissionDenied,
         Unanswered::TooMany { .. } => GrpcCode::ResourceExhausted,
         Unanswered::Learning { .. }
         | Unanswered::NotReadYet { .. }
         | Unanswered::Unreadable { .. }
+        | Unanswered::Credential(_)
         | Unanswered::Late { .. } => GrpcCode::Unavailable,
     }
 }

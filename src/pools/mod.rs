@@ -23,7 +23,7 @@ use moka::sync::Cache;
 pub use self::{
     lookup::{Found, PoolHandle},
     pace::Intervals,
-    source::{Source, SourceId, SourceSettings},
+    source::{Quota, Source, SourceId, SourceSettings},
     view::{Failure, Snapshot, View},
     watcher::WatchedPool,
 };

@@ -50,8 +50,15 @@ pub struct Source {
     readings: Semaphore,
     /// Apart, so that pools which cannot be found never hold up those which are.
     lookups: Semaphore,
-    quiet_until: Mutex<Option<Instant>>,
+    quota: Arc<Quota>,
     metrics: Arc<Metrics>,
+}
+
+/// What the service has asked of a credential: all sources that use it share
+/// one, since the service limits the rate of an identity.
+#[derive(Debug, Default)]
+pub struct Quota {
+    quiet_until: Mutex<Option<Instant>>,
 }
 
 /// What came of a reading.
@@ -79,9 +86,22 @@ impl Source {
             settings,
             readings: Semaphore::new(settings.places.max(1)),
             lookups: Semaphore::new(settings.places.div_ceil(2).max(1)),
-            quiet_until: Mutex::new(None),
+            quota: Arc::default(),
             metrics,
         }
+    }
+
+    /// The same source, which shares the quota of its credential.
+    #[must_use]
+    pub fn with_quota(mut self, quota: Arc<Quota>) -> Self {
+        self.quota = quota;
+        self
+    }
+
+    /// Within which bounds it is read.
+    #[must_use]
+    pub const fn settings(&self) -> SourceSettings {
+        self.settings
     }
 
     /// What tells it apart.
@@ -99,10 +119,7 @@ impl Source {
     /// How long the service wants to be left alone yet, where it does.
     #[must_use]
     pub fn pause_left(&self) -> Option<Duration> {
-        let left = self
-            .quiet_until()?
-            .saturating_duration_since(Instant::now());
-        (!left.is_zero()).then_some(left)
+        self.quota.pause_left()
     }
 
     /// Asks the service, once there is a place and it may be asked.
@@ -130,7 +147,7 @@ impl Source {
         self.metrics
             .azure_request(route, outcome.as_ref().err(), at.elapsed());
         if let Some(pause) = pause {
-            self.pause(pause);
+            self.quota.pause(pause);
         }
         Asked { at, outcome }
     }
@@ -146,8 +163,20 @@ impl Source {
 
     /// Has the service not wanted a pause for this long?
     pub(super) fn was_open_for(&self, time: Duration) -> bool {
-        self.quiet_until()
+        self.quota
+            .quiet_until()
             .is_none_or(|until| until.elapsed() > time)
+    }
+}
+
+// === impl Quota ===
+
+impl Quota {
+    fn pause_left(&self) -> Option<Duration> {
+        let left = self
+            .quiet_until()?
+            .saturating_duration_since(Instant::now());
+        (!left.is_zero()).then_some(left)
     }
 
     /// The service asked for a pause; an earlier, longer one stays.

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::{
-    domain::{number::Number, organization::OrganizationUrl, trigger::TriggerError},
+    domain::{number::Number, tenancy::Denied, trigger::TriggerError},
     ports::ReadError,
 };
 
@@ -37,16 +37,17 @@ pub enum Unanswered {
     /// KEDA sent no name or namespace, or one longer than Kubernetes has.
     #[error("{0} of the scaling object is missing or longer than 253 characters")]
     ScalingObject(&'static str),
-    /// The scaler has no credential for this organization.
+    /// A rule of tenancy stands against it. Nothing was sent.
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    /// The credential that the rules grant cannot be used.
+    #[error(transparent)]
+    Credential(ReadError),
+    /// Only the cluster could know the Secret.
     #[error(
-        "organizationURL: the scaler holds no credential for {asked}; it is configured for {configured}"
+        "secretName: the scaler has no access to the cluster, so it can read no Secret; its operator turns it on by --cluster"
     )]
-    UnknownOrganization {
-        /// What the trigger asks for.
-        asked: OrganizationUrl,
-        /// What the scaler has.
-        configured: OrganizationUrl,
-    },
+    NoCluster,
     /// More pools or scaling objects than the scaler was made for.
     #[error("the scaler already watches {limit} {what}; raise {flag} if that is meant")]
     TooMany {

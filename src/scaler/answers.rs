@@ -22,6 +22,8 @@ pub struct Call<'a> {
     pub name: &'a str,
     /// The trigger's metadata.
     pub metadata: &'a HashMap<String, String>,
+    /// Did it come over TLS, so that a token in it is nobody else's?
+    pub encrypted: bool,
 }
 
 /// Answers for the servers.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::{
     Inner,
     pool_decision::Decided,
-    registry::Registered,
+    registered::Registered,
     status::{
         FailureStatus, Gauges, JobStatus, PoolGauges, PoolStatus, ProfileGauges, ProfileStatus,
         RefusedStatus, Status,
@@ -113,7 +113,7 @@ pub(super) fn gauges(inner: &Inner) -> Gauges {
                 .map(|snapshot| snapshot.age().as_secs_f64()),
             failures_in_a_row: view.failure.as_ref().map_or(0, |failure| failure.times),
         });
-        for profile in inner.decision(watched.key()).profiles() {
+        for profile in inner.decision(&watched).triggers() {
             gauges.profiles.push(ProfileGauges {
                 namespace: profile.key.object.namespace.to_string(),
                 name: profile.key.object.name.to_string(),
@@ -130,9 +130,8 @@ pub(super) fn gauges(inner: &Inner) -> Gauges {
 
 fn decided(inner: &Inner, watched: &Arc<WatchedPool>, view: &View) -> Option<Arc<Decided>> {
     let snapshot = view.snapshot.as_ref()?;
-    let called_for = |profile: &Registered| inner.registry.is_called_for(profile);
-    let decision = inner.decision(watched.key());
-    Some(decision.decide(snapshot, None, called_for))
+    let decision = inner.decision(watched);
+    Some(inner.decide(&decision, snapshot, None))
 }
 
 /// How many jobs of a queue are in each state that an unfinished job can have.
@@ -176,7 +175,7 @@ fn pool_status(inner: &Inner, watched: &Arc<WatchedPool>, shown: usize) -> PoolS
     let jobs = jobs.unwrap_or_default();
     let all = queue.map_or(0, |queue| queue.jobs().len());
     let [(_, queued), (_, assigned), (_, running)] = counts(queue);
-    let profiles = inner.decision(watched.key()).profiles();
+    let profiles = inner.decision(watched).triggers();
     PoolStatus {
         pool_id: Some(watched.pool().id.0),
         age_seconds: view
@@ -216,13 +215,16 @@ fn profile_status(
 ) -> ProfileStatus {
     let number = decided.and_then(|decided| decided.number(registered));
     let mut notices = registered.trigger.notices.clone();
+    if let Some(declared) = &registered.declared {
+        notices.extend(registered.trigger.contradictions(declared));
+    }
     if watched.pool().is_hosted {
         notices.push("this pool is hosted by Microsoft: no agent of yours can join it");
     }
     ProfileStatus {
         namespace: registered.key.object.namespace.to_string(),
         name: registered.key.object.name.to_string(),
-        matches: matches(&registered.trigger.profile),
+        matches: matches(&registered.profile),
         number: number.map(|number| number.value()),
         sum: number.map(|number| number.to_string()),
         notices,
@@ -265,7 +267,7 @@ fn jobs(decided: &Decided, shown: usize) -> Vec<JobStatus> {
 }
 
 fn job_status(job: &JobRequest, verdict: &Verdict, decided: &Decided) -> JobStatus {
-    let name = |index: usize| decided.profiles[index].key.object.to_string();
+    let name = |index: usize| decided.triggers[index].key.object.to_string();
     let claimed = verdict.claim.contender().into_iter();
     let counted_by = claimed.chain(verdict.counted_apart_by.iter().copied());
     JobStatus {
@@ -314,6 +316,9 @@ fn why(job: &JobRequest, verdict: &Verdict, name: impl Fn(usize) -> String) -> V
             why.push("no profile takes it, so no agent is started for it".to_owned());
         }
         Claim::Unclaimed => {}
+    }
+    if verdict.is_over {
+        why.push("its agent's pod has ended, so it needs no agent any more".to_owned());
     }
     for index in &verdict.counted_apart_by {
         why.push(format!("{} counts it by KEDA's own rule", name(*index)));

@@ -8,12 +8,18 @@ pub mod answer;
 pub mod answers;
 pub mod status;
 
+mod declarations;
 mod explain;
 mod pool_decision;
+mod registered;
 mod registry;
+mod roster;
 mod route;
+mod sources;
 mod streams;
 
+#[cfg(test)]
+mod cluster_tests;
 #[cfg(test)]
 mod tests;
 
@@ -21,27 +27,35 @@ use std::{sync::Arc, time::Duration};
 
 use futures::stream::BoxStream;
 use moka::sync::Cache;
-use tokio::time::timeout;
+use tokio::{sync::watch, time::timeout};
 
+pub use self::sources::{SourceParts, Sources};
 use self::{
     answer::{Answer, MetricSpec, Unanswered},
     answers::{Answers, Call},
-    pool_decision::PoolDecision,
-    registry::{Memory, Registered, Registry},
+    declarations::{Addresses, Known},
+    pool_decision::{Decided, DecisionKey, PoolDecision},
+    registered::Registered,
+    registry::{Memory, Registry},
     route::Destination,
     status::{Gauges, Status},
 };
 use crate::{
-    domain::{organization::OrganizationUrl, pool::PoolRef},
-    pools::{Found, PoolHandle, PoolKey, Pools, Source, View, WatchedPool},
+    domain::{declared::JobCensus, organization::OrganizationUrl, pool::PoolRef},
+    pools::{Found, PoolHandle, Pools, Snapshot, View, WatchedPool},
+    ports::Cluster,
 };
 
 /// A first call for a pool waits this long for the first snapshot, so that a
 /// new scaling object does not begin with an error.
 const FIRST_SNAPSHOT_WAIT: Duration = Duration::from_secs(1);
 
+/// After the start, a first call waits this long for the cluster to tell which
+/// scaling objects there are.
+const FIRST_DECLARATIONS_WAIT: Duration = Duration::from_secs(1);
+
 /// How the scaler answers.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct ScalerSettings {
     /// How old a snapshot may be before it answers nothing any more.
     pub max_stale: Duration,
@@ -54,6 +68,9 @@ pub struct ScalerSettings {
     pub forget_after: Duration,
     /// How many scaling objects there may be at most.
     pub max_scaling_objects: u64,
+    /// The addresses under which triggers name this scaler, `HOST:PORT`. Where
+    /// there are none, they are learnt from calls.
+    pub addresses: Vec<Box<str>>,
 }
 
 /// Answers KEDA. Clones share everything.
@@ -64,35 +81,46 @@ pub struct Scaler {
 
 struct Inner {
     settings: ScalerSettings,
-    source: Arc<Source>,
     pools: Pools,
     registry: Registry,
-    decisions: Cache<PoolKey, Arc<PoolDecision>>,
+    /// The Jobs of scaled jobs, where there is a cluster.
+    job_pods: Option<watch::Receiver<Option<Arc<JobCensus>>>>,
+    decisions: Cache<DecisionKey, Arc<PoolDecision>>,
 }
 
 // === impl Scaler ===
 
 impl Scaler {
-    /// A scaler that reads these pools.
+    /// A scaler that reads these pools from these sources. Where there is a
+    /// cluster, it follows what that declares, from within the runtime.
     #[must_use]
-    pub fn new(settings: ScalerSettings, source: Arc<Source>, pools: Pools) -> Self {
-        let inner = Inner {
-            pools,
-            registry: Registry::new(
-                source.id().clone(),
-                Memory {
-                    forget_after: settings.forget_after,
-                    limit: settings.max_scaling_objects,
-                    learn: settings.learn,
-                },
-            ),
-            decisions: Cache::builder().time_to_idle(settings.forget_after).build(),
-            source,
-            settings,
+    pub fn new(
+        settings: ScalerSettings,
+        sources: Arc<Sources>,
+        pools: Pools,
+        cluster: Option<&Arc<dyn Cluster>>,
+    ) -> Self {
+        let memory = Memory {
+            forget_after: settings.forget_after,
+            limit: settings.max_scaling_objects,
+            learn: settings.learn,
         };
-        Self {
-            inner: Arc::new(inner),
+        let addresses = settings.addresses.iter().map(|address| &**address);
+        let known = Known::new(Addresses::new(addresses));
+        let inner = Arc::new(Inner {
+            pools,
+            registry: Registry::new(sources, memory, known),
+            job_pods: cluster.map(|cluster| cluster.job_pods()),
+            decisions: Cache::builder().time_to_idle(settings.forget_after).build(),
+            settings,
+        });
+        if let Some(cluster) = cluster {
+            tokio::spawn(declarations::follow(
+                Arc::downgrade(&inner),
+                cluster.declared(),
+            ));
         }
+        Self { inner }
     }
 }
 
@@ -156,6 +184,7 @@ impl Answers for Scaler {
 
 impl Inner {
     async fn answer(&self, registered: &Arc<Registered>) -> Result<Answer, Unanswered> {
+        self.first_declarations().await;
         let pool = &registered.trigger.pool;
         let Destination { watched, decision } = self.destination(registered).await?;
         let view = first_view(&watched).await;
@@ -172,7 +201,7 @@ impl Inner {
                 return Err(Unanswered::Late {
                     pool: pool.to_string(),
                     age: snapshot.age(),
-                    pause: self.source.pause_left(),
+                    pause: registered.source.pause_left(),
                 });
             }
             (None, None) => {
@@ -182,8 +211,7 @@ impl Inner {
             }
         };
         watched.call_was_stale_if_older_than(self.settings.fresh);
-        let called_for = |profile: &Registered| self.registry.is_called_for(profile);
-        let decided = decision.decide(snapshot, Some(registered), called_for);
+        let decided = self.decide(&decision, snapshot, Some(registered));
         self.check_learning(registered)?;
         let Some(number) = decided.number(registered) else {
             return Err(Unanswered::NotReadYet {
@@ -192,6 +220,28 @@ impl Inner {
         };
         let active = number.value() > registered.trigger.activation;
         Ok(Answer { number, active })
+    }
+
+    fn decide(
+        &self,
+        decision: &PoolDecision,
+        snapshot: &Snapshot,
+        asking: Option<&Arc<Registered>>,
+    ) -> Arc<Decided> {
+        let job_pods = self.job_pods.as_ref();
+        let census = job_pods.and_then(|job_pods| job_pods.borrow().clone());
+        decision.decide(snapshot, asking, census.as_ref(), &self.registry)
+    }
+
+    /// Waits a moment for the cluster, which may well be slower than KEDA's
+    /// first call.
+    async fn first_declarations(&self) {
+        if self.job_pods.is_none() || self.registry.learning_left().is_none() {
+            return;
+        }
+        let mut told = self.registry.known.told();
+        // Time out or not, what is known then is what counts.
+        let _ = timeout(FIRST_DECLARATIONS_WAIT, told.wait_for(|told| *told)).await;
     }
 
     /// For a while after the start, profiles that share the pool may be
@@ -210,7 +260,7 @@ impl Inner {
 
     fn handle(&self, registered: &Registered) -> Result<Arc<PoolHandle>, Unanswered> {
         self.pools
-            .handle(&self.source, &registered.address)
+            .handle(&registered.source, &registered.address)
             .map_err(|_| Unanswered::TooMany {
                 what: "pools",
                 limit: self.pools.limit(),
@@ -244,8 +294,12 @@ impl Inner {
         }
     }
 
-    fn decision(&self, pool: &PoolKey) -> Arc<PoolDecision> {
-        self.decisions.get_with_by_ref(pool, Arc::default)
+    fn decision(&self, watched: &WatchedPool) -> Arc<PoolDecision> {
+        let organization = watched.source().organization();
+        let pool = watched.pool();
+        let key = DecisionKey::new(organization, pool.id);
+        let new = || Arc::new(PoolDecision::new(&self.registry, organization, pool));
+        self.decisions.get_with_by_ref(&key, new)
     }
 }
 

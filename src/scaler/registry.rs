@@ -1,14 +1,15 @@
-//! The scaling objects that KEDA has named, each with its parsed trigger.
+//! The triggers that the scaler answers for: those that the cluster declares, and
+//! those that KEDA has called for.
 //!
-//! May import: domain, pools. Invariant: a trigger is parsed once, and a scaling
-//! object that nobody calls for any more is forgotten, at the latest after the
-//! time-to-idle. An edited trigger is passed over as soon as KEDA has called for
-//! its successor and not for it for a while.
+//! May import: its siblings, domain, ports. Invariants: a trigger is read once
+//! and granted before it has a source. Where the cluster declares the scaling
+//! objects, a trigger counts exactly as long as it is declared, whoever calls;
+//! elsewhere, one that nobody calls for any more is forgotten, and an edited one
+//! is passed over as soon as KEDA has called for its successor and not for it
+//! for a while.
 
 use std::{
     collections::HashMap,
-    fmt,
-    hash::{DefaultHasher, Hash as _, Hasher as _},
     sync::{
         Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
@@ -16,18 +17,21 @@ use std::{
     time::Duration,
 };
 
-use arc_swap::ArcSwapOption;
 use moka::sync::Cache;
 use tokio::time::Instant;
 
-use super::{answer::Unanswered, answers::Call, route::Route};
-use crate::{
-    domain::{profile::ScalingObject, trigger::Trigger},
-    pools::{PoolAddress, SourceId},
+use super::{
+    answer::Unanswered,
+    answers::Call,
+    declarations::Known,
+    registered::{ObjectKey, Parts, Registered, pairs},
+    roster::{Roster, RosterKey, Rosters},
+    sources::{Asking, Sources},
 };
-
-/// Kubernetes: no name or namespace is longer.
-const LONGEST_NAME: usize = 253;
+use crate::domain::{
+    declared::Declared, organization::OrganizationUrl, pool::PoolRef, profile::ScalingObject,
+    trigger::Trigger,
+};
 
 /// KEDA asks for every trigger once in a polling interval, 30 s unless set; one
 /// that it has not asked for in two of them, while it asks for another of the
@@ -37,25 +41,13 @@ const SHORTEST_SUCCESSION: Duration = Duration::from_secs(60);
 /// More refused triggers than this are not remembered.
 const REFUSED_SHOWN: u64 = 1_000;
 
-/// One trigger of one scaling object.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct ObjectKey {
-    pub(super) object: ScalingObject,
-    /// KEDA does not tell which trigger of a scaling object it calls for, so
-    /// triggers are told apart by what they say.
-    pub(super) trigger: u64,
-}
-
-/// A scaling object that KEDA calls for.
-pub(super) struct Registered {
-    pub(super) key: ObjectKey,
-    pub(super) trigger: Trigger,
-    /// Its pool.
-    pub(super) address: PoolAddress,
-    /// When it was last called for, in the registry's milliseconds.
-    called_at: AtomicU64,
-    /// The way to its pool, and when it was found.
-    route: ArcSwapOption<(Arc<Route>, Instant)>,
+/// What came of a trigger that the cluster declares.
+pub(super) enum Declaring {
+    Read(Arc<Registered>),
+    /// It cannot be used; the reason was told.
+    Refused,
+    /// It says nothing before KEDA calls with the values of its variables.
+    Unresolved,
 }
 
 /// How the registry remembers.
@@ -63,7 +55,7 @@ pub(super) struct Registered {
 pub(super) struct Memory {
     /// A scaling object that nobody calls for this long is forgotten.
     pub(super) forget_after: Duration,
-    /// How many there may be at most.
+    /// How many there may be at most that the cluster does not declare.
     pub(super) limit: u64,
     /// How long it takes to learn which there are: a polling interval.
     pub(super) learn: Duration,
@@ -71,67 +63,49 @@ pub(super) struct Memory {
 
 /// All of them.
 pub(super) struct Registry {
-    /// The only source that a trigger may name.
-    source: SourceId,
+    pub(super) sources: Arc<Sources>,
+    pub(super) rosters: Rosters,
+    /// What the cluster declares.
+    pub(super) known: Known,
     memory: Memory,
-    registered: Cache<ObjectKey, Arc<Registered>>,
+    /// By the keys of calls.
+    called: Cache<ObjectKey, Arc<Registered>>,
     /// Scaling objects whose trigger was refused, with the reason.
     refused: Cache<ScalingObject, Arc<str>>,
-    /// The triggers of each scaling object.
-    triggers: Mutex<HashMap<ScalingObject, Vec<Weak<Registered>>>>,
+    /// The triggers of each scaling object that was called for.
+    siblings: Mutex<HashMap<ScalingObject, Vec<Weak<Registered>>>>,
     started: Instant,
     /// Milliseconds at which learning began, and of the latest call (0: none).
     learning_since: AtomicU64,
     called_at: AtomicU64,
 }
 
-// === impl Registered ===
-
-impl Registered {
-    /// The way to its pool, if it was found no longer ago than this.
-    pub(super) fn route(&self, longest: Duration) -> Option<Arc<Route>> {
-        let route = self.route.load();
-        let (route, found_at) = route.as_deref()?;
-        (found_at.elapsed() < longest).then(|| Arc::clone(route))
-    }
-
-    pub(super) fn remember_route(&self, route: Arc<Route>) {
-        self.route.store(Some(Arc::new((route, Instant::now()))));
-    }
-}
-
-impl fmt::Debug for Registered {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Registered")
-            .field("key", &self.key)
-            .finish_non_exhaustive()
-    }
-}
-
 // === impl Registry ===
 
 impl Registry {
-    pub(super) fn new(source: SourceId, memory: Memory) -> Self {
+    pub(super) fn new(sources: Arc<Sources>, memory: Memory, known: Known) -> Self {
         Self {
-            source,
+            sources,
             memory,
-            registered: Cache::builder().time_to_idle(memory.forget_after).build(),
+            rosters: Rosters::default(),
+            known,
+            called: Cache::builder().time_to_idle(memory.forget_after).build(),
             refused: Cache::builder()
                 .time_to_idle(memory.forget_after)
                 .max_capacity(REFUSED_SHOWN)
                 .build(),
-            triggers: Mutex::new(HashMap::new()),
+            siblings: Mutex::new(HashMap::new()),
             started: Instant::now(),
             learning_since: AtomicU64::new(0),
             called_at: AtomicU64::new(0),
         }
     }
 
-    /// The scaling object of a call; parsed and kept if it is new.
+    /// The trigger of a call; read and kept if it is new.
     pub(super) fn note(&self, call: &Call<'_>) -> Result<Arc<Registered>, Unanswered> {
-        let key = key_of(call)?;
+        let key = ObjectKey::called(call)?;
         self.notice_silence();
-        let registered = match self.registered.get(&key) {
+        let registered = match self.called.get(&key) {
             Some(registered) => registered,
             None => match self.register(&key, call) {
                 Ok(registered) => registered,
@@ -141,8 +115,31 @@ impl Registry {
                 }
             },
         };
-        registered.called_at.store(self.now(), Ordering::Relaxed);
+        self.has_called(&registered);
         Ok(registered)
+    }
+
+    /// An open stream is as good as a call.
+    pub(super) fn touch(&self, registered: &Arc<Registered>) {
+        let key = &registered.key;
+        if self.called.get(key).is_none() {
+            self.called.insert(key.clone(), Arc::clone(registered));
+            self.remember(registered);
+        }
+        self.has_called(registered);
+    }
+
+    fn has_called(&self, registered: &Arc<Registered>) {
+        registered.called(self.now());
+        if registered.is_listed() {
+            return;
+        }
+        // Taken off while it was silent; or the cluster knows it by another
+        // form of itself, which stands for it.
+        let _steady = self.known.steady();
+        if !self.known.has_another_for(registered) {
+            registered.roster.insert(registered);
+        }
     }
 
     /// The scaling objects whose trigger was refused of late, with the reason.
@@ -153,38 +150,95 @@ impl Registry {
             .collect()
     }
 
-    /// An open stream is as good as a call.
-    pub(super) fn touch(&self, registered: &Arc<Registered>) {
-        let key = &registered.key;
-        if self.registered.get(key).is_none() {
-            self.registered.insert(key.clone(), Arc::clone(registered));
-            self.remember(registered);
+    /// Does it count now?
+    pub(super) fn is_current(&self, registered: &Arc<Registered>) -> bool {
+        match self.known.knows(registered) {
+            Some(current) => current,
+            None => self.is_called_for(registered),
         }
-        registered.called_at.store(self.now(), Ordering::Relaxed);
+    }
+
+    /// Takes off what does not count any more, but for the one that asks.
+    pub(super) fn sweep<'a>(
+        &self,
+        rosters: impl IntoIterator<Item = &'a Arc<Roster>>,
+        asking: Option<&Arc<Registered>>,
+    ) {
+        let _steady = self.known.steady();
+        for roster in rosters {
+            roster.retain(|registered| {
+                asking.is_some_and(|asking| Arc::ptr_eq(asking, registered))
+                    || self.is_current(registered)
+            });
+        }
     }
 
     /// Is it still called for, and not followed by another trigger of the same
     /// scaling object?
     pub(super) fn is_called_for(&self, registered: &Registered) -> bool {
-        if !self.registered.contains_key(&registered.key) {
+        if !self.called.contains_key(&registered.key) {
             return false;
         }
-        let triggers = self.triggers.lock().unwrap_or_else(PoisonError::into_inner);
-        let siblings = triggers.get(&registered.key.object).into_iter().flatten();
+        let siblings = self.siblings.lock().unwrap_or_else(PoisonError::into_inner);
+        let siblings = siblings.get(&registered.key.object).into_iter().flatten();
         let latest = siblings
             .filter_map(Weak::upgrade)
-            .map(|sibling| sibling.called_at.load(Ordering::Relaxed))
+            .map(|sibling| sibling.called_at())
             .max();
-        let own = registered.called_at.load(Ordering::Relaxed);
+        let own = registered.called_at();
         let succession = SHORTEST_SUCCESSION.max(2 * self.memory.learn);
         latest.is_none_or(|latest| latest.saturating_sub(own) <= millis(succession))
     }
 
-    /// How long yet until every scaling object has been heard of.
+    /// How long yet until every scaling object has been heard of; `None` where
+    /// the cluster has told them all.
     pub(super) fn learning_left(&self) -> Option<Duration> {
         let since = Duration::from_millis(self.learning_since.load(Ordering::Relaxed));
         let left = (since + self.memory.learn).checked_sub(self.started.elapsed())?;
-        (!left.is_zero()).then_some(left)
+        (!left.is_zero() && !self.known.is_complete()).then_some(left)
+    }
+
+    /// The roster of a pool as it is named.
+    pub(super) fn roster(&self, organization: &OrganizationUrl, pool: &PoolRef) -> Arc<Roster> {
+        self.rosters.get(RosterKey::new(organization, pool))
+    }
+
+    /// Reads a trigger that the cluster declares. A key that holds the name of a
+    /// variable says nothing yet.
+    pub(super) fn declare(&self, declared: &Arc<Declared>, index: usize) -> Declaring {
+        let written = &declared.triggers[index];
+        let said = written
+            .iter()
+            .filter(|(key, _)| !key.ends_with("FromEnv"))
+            .map(|(key, value)| (key.as_str(), value.as_str()));
+        let has_variables = said.clone().count() < written.len();
+        let key = ObjectKey::written(&declared.object, said.clone());
+        match self.read(key, said, Some(declared), None, false) {
+            Ok(registered) => Declaring::Read(registered),
+            Err(Unanswered::Denied(_)) if has_variables => Declaring::Unresolved,
+            Err(unanswered) => {
+                self.refuse(&declared.object, &unanswered);
+                Declaring::Refused
+            }
+        }
+    }
+
+    /// Forgets the calls for triggers that the cluster declares otherwise now:
+    /// the next one is for what stands for it.
+    pub(super) fn forget_outdated(&self) {
+        for (key, registered) in &self.called {
+            let outdated = self.known.of(&key.object, key.trigger) != registered.declared
+                || self.known.has_another_for(&registered);
+            if outdated {
+                registered.roster.remove(&registered);
+                self.called.invalidate(&*key);
+            }
+        }
+    }
+
+    /// Milliseconds since the start; never 0, which means «not yet».
+    pub(super) fn now(&self) -> u64 {
+        millis(self.started.elapsed()) + 1
     }
 
     /// After a silence in which everything was forgotten, KEDA itself was away:
@@ -199,36 +253,72 @@ impl Registry {
     }
 
     fn register(&self, key: &ObjectKey, call: &Call<'_>) -> Result<Arc<Registered>, Unanswered> {
-        let metadata = call.metadata.iter();
-        let trigger = Trigger::parse(metadata.map(|(key, value)| (key.as_str(), value.as_str())))?;
-        self.check_organization(&trigger)?;
-        self.registered.run_pending_tasks();
+        self.known.learn(self, &key.object, call.metadata);
+        let _steady = self.known.steady();
+        let declared = self.known.of(&key.object, key.trigger);
+        let registered = match self.known.standing_for(key) {
+            Some(registered) => registered,
+            None => {
+                if declared.is_none() {
+                    self.check_room()?;
+                }
+                let token = call.metadata.get("personalAccessTokenFromEnv");
+                let token = token.map(String::as_str).filter(|token| !token.is_empty());
+                let metadata = pairs(call.metadata);
+                self.read(
+                    key.clone(),
+                    metadata,
+                    declared.as_ref(),
+                    token,
+                    call.encrypted,
+                )?
+            }
+        };
+        tracing::info!(scaling_object = %key.object, pool = %registered.trigger.pool, "a scaling object calls");
+        let registered = self.called.get_with_by_ref(key, || registered);
+        self.refused.invalidate(&key.object);
+        self.remember(&registered);
+        self.known.called(&registered);
+        registered.roster.insert(&registered);
+        Ok(registered)
+    }
+
+    fn check_room(&self) -> Result<(), Unanswered> {
+        self.called.run_pending_tasks();
         let limit = self.memory.limit;
-        if self.registered.entry_count() >= limit {
+        if self.called.entry_count() >= limit {
             return Err(Unanswered::TooMany {
                 what: "scaling objects",
                 limit,
                 flag: "--max-scaling-objects",
             });
         }
-        tracing::info!(scaling_object = %key.object, pool = %trigger.pool, "a scaling object calls");
-        let address = PoolAddress {
-            source: self.source.clone(),
-            pool: trigger.pool.clone(),
-        };
-        let registered = || {
-            Arc::new(Registered {
-                key: key.clone(),
-                trigger,
-                address,
-                called_at: AtomicU64::new(self.now()),
-                route: ArcSwapOption::empty(),
-            })
-        };
-        let registered = self.registered.get_with_by_ref(key, registered);
-        self.refused.invalidate(&key.object);
-        self.remember(&registered);
-        Ok(registered)
+        Ok(())
+    }
+
+    fn read<'a>(
+        &self,
+        key: ObjectKey,
+        metadata: impl IntoIterator<Item = (&'a str, &'a str)>,
+        declared: Option<&Arc<Declared>>,
+        token: Option<&str>,
+        encrypted: bool,
+    ) -> Result<Arc<Registered>, Unanswered> {
+        let trigger = Trigger::parse(metadata)?;
+        let source = self.sources.source(&Asking {
+            namespace: &key.object.namespace,
+            trigger: &trigger,
+            token,
+            encrypted,
+        })?;
+        let roster = self.roster(source.organization(), &trigger.pool);
+        Ok(Arc::new(Registered::new(Parts {
+            key,
+            trigger,
+            declared: declared.cloned(),
+            source,
+            roster,
+        })))
     }
 
     /// KEDA shows nobody why a trigger was refused, so it is told here: once
@@ -241,28 +331,17 @@ impl Registry {
         }
     }
 
-    fn check_organization(&self, trigger: &Trigger) -> Result<(), Unanswered> {
-        let configured = &self.source.organization;
-        match &trigger.organization {
-            Some(asked) if !asked.is_same(configured) => Err(Unanswered::UnknownOrganization {
-                asked: asked.clone(),
-                configured: configured.clone(),
-            }),
-            _ => Ok(()),
-        }
-    }
-
     /// Puts it beside the other triggers of its scaling object.
     fn remember(&self, registered: &Arc<Registered>) {
-        let mut triggers = self.triggers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut siblings = self.siblings.lock().unwrap_or_else(PoisonError::into_inner);
         // Dead entries are cleared away before they outnumber the living.
-        if triggers.len() as u64 > 2 * self.registered.entry_count() + 16 {
-            triggers.retain(|_, siblings| {
+        if siblings.len() as u64 > 2 * self.called.entry_count() + 16 {
+            siblings.retain(|_, siblings| {
                 siblings.retain(|sibling| sibling.strong_count() > 0);
                 !siblings.is_empty()
             });
         }
-        let siblings = triggers.entry(registered.key.object.clone()).or_default();
+        let siblings = siblings.entry(registered.key.object.clone()).or_default();
         siblings.retain(|sibling| {
             sibling
                 .upgrade()
@@ -270,39 +349,10 @@ impl Registry {
         });
         siblings.push(Arc::downgrade(registered));
     }
-
-    fn now(&self) -> u64 {
-        // Never 0, which means «not yet».
-        millis(self.started.elapsed()) + 1
-    }
 }
 
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX - 1)
-}
-
-fn key_of(call: &Call<'_>) -> Result<ObjectKey, Unanswered> {
-    for (what, text) in [("the name", call.name), ("the namespace", call.namespace)] {
-        if text.is_empty() || text.len() > LONGEST_NAME {
-            return Err(Unanswered::ScalingObject(what));
-        }
-    }
-    // The order of a map is not fixed, so the parts are summed up. The hasher
-    // has fixed keys: every replica of one version computes the same.
-    let parts = call
-        .metadata
-        .iter()
-        .filter(|(key, _)| *key != "personalAccessTokenFromEnv");
-    let trigger = parts.fold(0_u64, |sum, part| {
-        let mut hasher = DefaultHasher::new();
-        part.hash(&mut hasher);
-        sum.wrapping_add(hasher.finish())
-    });
-    let (namespace, name) = (call.namespace.into(), call.name.into());
-    Ok(ObjectKey {
-        object: ScalingObject { namespace, name },
-        trigger,
-    })
 }
 
 #[cfg(test)]

@@ -4,22 +4,24 @@ use tokio::time::advance;
 
 use super::*;
 use crate::{
-    domain::organization::OrganizationUrl, pools::Snapshot, scaler::pool_decision::PoolDecision,
+    domain::pool::{Pool, PoolId},
+    pools::{
+        Snapshot,
+        scripted::{self, Says, Script},
+    },
+    scaler::pool_decision::PoolDecision,
 };
 
 const POLL: Duration = Duration::from_secs(30);
 
 fn registry() -> Registry {
-    let source = SourceId {
-        organization: OrganizationUrl::parse("https://dev.azure.com/contoso").unwrap(),
-        credential: "default".into(),
-    };
+    let source = scripted::source(&Script::new(&[], Says::Hangs));
     let memory = Memory {
         forget_after: Duration::from_secs(600),
         limit: 3,
         learn: POLL,
     };
-    Registry::new(source, memory)
+    Registry::new(Arc::new(Sources::single(source)), memory, Known::default())
 }
 
 fn call(registry: &Registry, name: &str, pool: &str) -> Result<Arc<Registered>, Unanswered> {
@@ -28,6 +30,7 @@ fn call(registry: &Registry, name: &str, pool: &str) -> Result<Arc<Registered>, 
         namespace: "ci",
         name,
         metadata: &metadata,
+        encrypted: false,
     })
 }
 
@@ -126,15 +129,24 @@ async fn a_refused_trigger_is_told_until_it_is_mended() {
 /// same key; a decision that kept the first would soon take it for silent.
 #[tokio::test(start_paused = true)]
 async fn a_decision_knows_a_scaling_object_that_came_back() {
-    let [before, after] = [(); 2].map(|()| call(&registry(), "linux", "a").unwrap());
+    let registry = registry();
+    let before = call(&registry, "linux", "a").unwrap();
     let snapshot = Snapshot {
         queue: Arc::default(),
         read_at: Instant::now(),
     };
-    let decision = PoolDecision::default();
+    let pool = Pool {
+        id: PoolId(7),
+        name: "A".into(),
+        is_hosted: false,
+    };
+    let decision = PoolDecision::new(&registry, before.source.organization(), &pool);
+    registry.called.invalidate(&before.key);
+    let after = call(&registry, "linux", "a").unwrap();
+    assert!(!Arc::ptr_eq(&before, &after));
     for registered in [&before, &after] {
-        decision.decide(&snapshot, Some(registered), |_| true);
-        let profiles = decision.profiles();
-        assert!(profiles.len() == 1 && Arc::ptr_eq(&profiles[0], registered));
+        decision.decide(&snapshot, Some(registered), None, &registry);
+        let triggers = decision.triggers();
+        assert!(triggers.len() == 1 && Arc::ptr_eq(&triggers[0], &after));
     }
 }

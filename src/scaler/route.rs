@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Inner, answer::Unanswered, pool_decision::PoolDecision, registry::Registered};
+use super::{Inner, answer::Unanswered, pool_decision::PoolDecision, registered::Registered};
 use crate::pools::{Found, PoolHandle, WatchedPool};
 
 /// A scaling object is called for many times a second; once in this time is
@@ -59,7 +59,7 @@ impl Inner {
         }
         let handle = self.handle(registered)?;
         let watched = self.found(&handle, registered).await?;
-        let decision = self.decision(watched.key());
+        let decision = self.decision(&watched);
         registered.remember_route(Arc::new(Route {
             handle,
             watched: Arc::clone(&watched),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use futures::stream::{self, BoxStream, StreamExt as _};
 use tokio::{sync::watch, time::sleep};
 
-use super::{Inner, registry::Registered};
+use super::{Inner, registered::Registered, roster::Roster};
 use crate::pools::{Found, View};
 
 /// What a stream remembers.
@@ -72,7 +72,8 @@ impl Activity {
 struct Change {
     found: Option<watch::Receiver<Found>>,
     views: Option<watch::Receiver<View>>,
-    profiles: Option<watch::Receiver<u64>>,
+    triggers: Option<watch::Receiver<u64>>,
+    roster: Option<(Arc<Roster>, u64)>,
 }
 
 // === impl Change ===
@@ -84,11 +85,12 @@ impl Change {
         };
         let mut change = Self {
             found: Some(handle.changes()),
+            roster: Some((Arc::clone(&registered.roster), registered.roster.version())),
             ..Self::default()
         };
         if let Found::Yes(watched) = handle.found() {
             change.views = Some(watched.views());
-            change.profiles = Some(inner.decision(watched.key()).changes());
+            change.triggers = Some(inner.decision(&watched).changes());
         }
         change
     }
@@ -97,7 +99,13 @@ impl Change {
         tokio::select! {
             () = changed(self.found) => {}
             () = changed(self.views) => {}
-            () = changed(self.profiles) => {}
+            () = changed(self.triggers) => {}
+            () = async {
+                match &self.roster {
+                    Some((roster, version)) => roster.changes_from(*version).await,
+                    None => std::future::pending().await,
+                }
+            } => {}
         }
     }
 }

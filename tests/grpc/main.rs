@@ -9,7 +9,7 @@ mod support;
 use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use azp_scaler::{
-    domain::{organization::OrganizationUrl, trigger::Trigger},
+    domain::{organization::OrganizationUrl, tenancy::Denied, trigger::Trigger},
     grpc::{
         self, GrpcError,
         proto::{GetMetricsRequest, ScaledObjectRef, external_scaler_client::ExternalScalerClient},
@@ -184,12 +184,13 @@ async fn what_is_unanswered_has_its_code_and_its_own_words() {
         (Unanswered::Trigger(trigger), Code::InvalidArgument),
         (Unanswered::ScalingObject("name"), Code::InvalidArgument),
         (
-            Unanswered::UnknownOrganization {
+            Unanswered::Denied(Denied::Organization {
                 asked: url("https://dev.azure.com/fabrikam"),
-                configured: url("https://dev.azure.com/contoso"),
-            },
+            }),
             Code::PermissionDenied,
         ),
+        (Unanswered::NoCluster, Code::PermissionDenied),
+        (Unanswered::Credential(cause.clone()), Code::Unavailable),
         (
             Unanswered::TooMany {
                 what: "pools",

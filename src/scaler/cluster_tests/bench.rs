@@ -1,0 +1,224 @@
+//! A scaler in a cluster that declares what a test tells it to.
+//!
+//! May import: the scaler and what it is made of. Invariant: the numbers are
+//! asked for as KEDA does, and nothing is known that the cluster or a call has
+//! not told.
+
+use std::collections::{BTreeMap, HashMap};
+
+use futures::future::BoxFuture;
+use secrecy::SecretString;
+use tokio::sync::watch;
+
+use super::super::*;
+use crate::{
+    domain::{
+        declared::{Declarations, Declared, JobPods, Kind, Strategy},
+        job::JobRequest,
+        pool::{Pool, PoolId},
+        profile::ScalingObject,
+        tenancy::{CredentialRule, Rules},
+    },
+    pools::{
+        Intervals, PoolSettings, SourceSettings,
+        scripted::{Says, Script, organization},
+    },
+    ports::{AgentPools, CredentialUse, Organizations, ReadError, Reading, SecretRef, Tokens},
+};
+
+pub(super) const ADDRESS: &str = "azp-scaler.keda:9090";
+pub(super) const LEARN: Duration = Duration::from_secs(30);
+
+/// A cluster that declares what it is told to.
+struct Fake {
+    declared: watch::Sender<Option<Arc<Declarations>>>,
+    job_pods: watch::Sender<Option<Arc<JobCensus>>>,
+}
+
+impl Cluster for Fake {
+    fn declared(&self) -> watch::Receiver<Option<Arc<Declarations>>> {
+        self.declared.subscribe()
+    }
+
+    fn job_pods(&self) -> watch::Receiver<Option<Arc<JobCensus>>> {
+        self.job_pods.subscribe()
+    }
+
+    fn token(&self, secret: &SecretRef) -> Arc<dyn Tokens> {
+        struct Missing(String);
+        impl Tokens for Missing {
+            fn token(&self) -> BoxFuture<'_, Result<SecretString, ReadError>> {
+                let detail = self.0.as_str().into();
+                Box::pin(async { Err(ReadError::CredentialMissing { detail }) })
+            }
+        }
+        Arc::new(Missing(format!(
+            "no Secret {}/{}",
+            secret.namespace, secret.name
+        )))
+    }
+}
+
+/// One organization; each credential has a client of its own on one script.
+struct Clients(Arc<Script>);
+
+struct Client(Arc<Script>);
+
+impl Organizations for Clients {
+    fn client(
+        &self,
+        _: &OrganizationUrl,
+        _: &CredentialUse,
+    ) -> Result<Arc<dyn AgentPools>, ReadError> {
+        Ok(Arc::new(Client(Arc::clone(&self.0))))
+    }
+}
+
+impl AgentPools for Client {
+    fn pool<'a>(&'a self, pool: &'a PoolRef) -> BoxFuture<'a, Reading<Pool>> {
+        self.0.pool(pool)
+    }
+
+    fn unfinished_jobs(&self, pool: PoolId) -> BoxFuture<'_, Reading<Vec<JobRequest>>> {
+        self.0.unfinished_jobs(pool)
+    }
+}
+
+pub(super) struct Bench {
+    pub(super) script: Arc<Script>,
+    cluster: Arc<Fake>,
+    pub(super) scaler: Scaler,
+}
+
+pub(super) fn bench(jobs: Vec<JobRequest>) -> Bench {
+    let rule = |name: &str| CredentialRule {
+        name: name.into(),
+        organizations: vec![organization()],
+        namespaces: None,
+        pools: None,
+    };
+    let rules = Rules {
+        organizations: vec![organization()],
+        credentials: vec![rule("one"), rule("two")],
+        own_tokens: Vec::new(),
+    };
+    bench_of(jobs, rules, &[ADDRESS])
+}
+
+pub(super) fn bench_of(jobs: Vec<JobRequest>, rules: Rules, addresses: &[&str]) -> Bench {
+    let cluster = Arc::new(Fake {
+        declared: watch::Sender::default(),
+        job_pods: watch::Sender::default(),
+    });
+    let script = Script::new(&[("linux", 27)], Says::Jobs(jobs));
+    let forget_after = Duration::from_secs(600);
+    let dynamic: Arc<dyn Cluster> = Arc::clone(&cluster) as Arc<dyn Cluster>;
+    let sources = Sources::new(SourceParts {
+        rules,
+        organizations: Arc::new(Clients(Arc::clone(&script))),
+        cluster: Some(Arc::clone(&dynamic)),
+        settings: SourceSettings {
+            places: 4,
+            longest_reading: Duration::from_secs(30),
+        },
+        metrics: Arc::default(),
+        forget_after,
+    });
+    let busy = Duration::from_secs(5);
+    let pools = Pools::new(PoolSettings {
+        intervals: Intervals { busy, idle: busy },
+        forget_after,
+        max_pools: 10,
+    });
+    let settings = ScalerSettings {
+        max_stale: Duration::from_secs(300),
+        fresh: busy,
+        learn: LEARN,
+        forget_after,
+        max_scaling_objects: 10,
+        addresses: addresses.iter().map(|address| (*address).into()).collect(),
+    };
+    Bench {
+        script,
+        cluster,
+        scaler: Scaler::new(settings, Arc::new(sources), pools, Some(&dynamic)),
+    }
+}
+
+/// Metadata out of `KEY: VALUE; …`, for this scaler unless it says otherwise.
+fn metadata(trigger: &str) -> BTreeMap<String, String> {
+    let address = format!("scalerAddress: {ADDRESS}");
+    let pairs = [address.as_str()].into_iter().chain(trigger.split(';'));
+    let pairs = pairs.filter_map(|pair| pair.trim().split_once(": "));
+    pairs
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect()
+}
+
+pub(super) fn object(name: &str) -> ScalingObject {
+    ScalingObject {
+        namespace: "ci".into(),
+        name: name.into(),
+    }
+}
+
+/// A `ScaledObject` of at most ten agents.
+pub(super) fn declared(name: &str, triggers: &[&str]) -> Declared {
+    Declared {
+        object: object(name),
+        kind: Kind::ScaledObject,
+        strategy: Strategy::Default,
+        agents_named: name.into(),
+        min_agents: 0,
+        max_agents: 10,
+        triggers: triggers.iter().map(|trigger| metadata(trigger)).collect(),
+    }
+}
+
+impl Bench {
+    /// The cluster declares these from now on.
+    pub(super) async fn declare(&self, declared: impl IntoIterator<Item = Declared>) {
+        let objects = declared
+            .into_iter()
+            .map(|declared| ((declared.object.clone(), declared.kind), Arc::new(declared)));
+        let declarations = Declarations {
+            objects: objects.collect(),
+            namespaces: None,
+        };
+        self.cluster
+            .declared
+            .send_replace(Some(Arc::new(declarations)));
+        // The follower runs before anybody asks.
+        for _ in 0..8 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    pub(super) fn jobs(&self, name: &str, existing: u32, started: u32, ended: &[&str]) {
+        let jobs = JobPods {
+            existing,
+            started,
+            ended: ended.iter().map(|name| (*name).into()).collect(),
+        };
+        let census = HashMap::from([(object(name), Arc::new(jobs))]);
+        self.cluster.job_pods.send_replace(Some(Arc::new(census)));
+    }
+
+    pub(super) async fn ask(&self, name: &str, trigger: &str) -> Result<u64, String> {
+        let metadata: HashMap<String, String> = metadata(trigger).into_iter().collect();
+        let call = Call {
+            namespace: "ci",
+            name,
+            metadata: &metadata,
+            encrypted: false,
+        };
+        let answer = self.scaler.answer(&call).await;
+        answer
+            .map(|answer| answer.number.value())
+            .map_err(|error| error.to_string())
+    }
+
+    pub(super) async fn number(&self, name: &str, trigger: &str) -> u64 {
+        self.ask(name, trigger).await.unwrap()
+    }
+}
