@@ -1,9 +1,14 @@
-//! The claim against what it promises, and against a search through every
-//! possible placing.
+//! The claim against what it promises: one example for each rule here, random
+//! cases against an oracle in `properties`.
+//!
+//! May import: the module above. Invariant: the oracle shares no code with the
+//! claim; all that both know is whether a profile fits a job.
+
+mod case;
+mod oracle;
+mod properties;
 
 use std::sync::Arc;
-
-use proptest::prelude::*;
 
 use super::*;
 use crate::domain::{
@@ -193,110 +198,4 @@ fn kedas_own_rules_take_no_part() {
     let mut legacy = contestant("legacy: *", 0, None);
     legacy.profile.matching = Matching::Parent("template".into());
     check(&[legacy], vec![job(1, "", None)], &["-"]);
-}
-
-/// What the claim makes as large as possible: how many jobs are placed, then
-/// how many each contender has, most preferred first.
-fn best_by_search(fits: &[Vec<usize>], limits: &[u32]) -> (u32, Vec<u32>) {
-    fn go(fits: &[Vec<usize>], limits: &[u32], counts: &mut Vec<u32>, best: &mut (u32, Vec<u32>)) {
-        let Some((first, rest)) = fits.split_first() else {
-            let found = (counts.iter().sum(), counts.clone());
-            if found > *best {
-                *best = found;
-            }
-            return;
-        };
-        go(rest, limits, counts, best);
-        for rank in first {
-            if counts[*rank] < limits[*rank] {
-                counts[*rank] += 1;
-                go(rest, limits, counts, best);
-                counts[*rank] -= 1;
-            }
-        }
-    }
-    let mut best = (0, vec![0; limits.len()]);
-    go(fits, limits, &mut vec![0; limits.len()], &mut best);
-    best
-}
-
-prop_compose! {
-    fn profile()(
-        capabilities in prop::collection::btree_set("[a-d]", 1..4),
-        requires in any::<bool>(),
-        takes_any in prop::bool::weighted(0.2),
-        priority in 0..2,
-        limit in prop::option::of(0..3u32),
-    ) -> (String, i32, Option<u32>) {
-        let list = capabilities.iter().cloned().collect::<Vec<_>>().join(",");
-        let offer = match (takes_any, requires) {
-            (true, _) => "*".to_owned(),
-            (false, true) => format!("{list} ! {}", capabilities.first().unwrap()),
-            (false, false) => list,
-        };
-        (offer, priority, limit)
-    }
-}
-
-fn case() -> impl Strategy<Value = (Vec<Contestant>, Vec<JobRequest>)> {
-    let profiles = prop::collection::vec(profile(), 1..4);
-    let jobs = prop::collection::vec(prop::collection::btree_set("[a-d]", 0..3), 0..6);
-    (profiles, jobs).prop_map(|(profiles, jobs)| {
-        let profiles = profiles
-            .into_iter()
-            .enumerate()
-            .map(|(n, (offer, priority, limit))| {
-                contestant(&format!("p{n}: {offer}"), priority, limit)
-            });
-        let jobs = jobs.into_iter().enumerate().map(|(n, demands)| {
-            let demands: Vec<String> = demands.into_iter().collect();
-            job(n as u64 + 1, &demands.join(","), None)
-        });
-        (profiles.collect(), jobs.collect())
-    })
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
-
-    #[test]
-    fn no_other_placing_is_better((profiles, jobs) in case()) {
-        let contenders = contenders(&profiles);
-        let mut ranked: Vec<usize> = (0..contenders.len()).collect();
-        ranked.sort_by(|a, b| contenders[*a].rank().cmp(&contenders[*b].rank()));
-        let fits: Vec<Vec<usize>> = jobs
-            .iter()
-            .map(|job| {
-                let fits = |rank: &usize| contenders[ranked[*rank]].profile.fits(job).is_ok();
-                (0..ranked.len()).filter(fits).collect()
-            })
-            .collect();
-        let limits: Vec<u32> =
-            ranked.iter().map(|index| contenders[*index].limit.unwrap_or(9)).collect();
-
-        let claims = claim(&Queue::new(jobs), &contenders);
-
-        let mut counts = vec![0; ranked.len()];
-        for (claim, fits) in claims.iter().zip(&fits) {
-            if let Some(index) = claim.contender() {
-                let rank = ranked.iter().position(|ranked| *ranked == index).unwrap();
-                prop_assert!(fits.contains(&rank), "a job went where it does not fit");
-                counts[rank] += 1;
-            }
-        }
-        prop_assert_eq!((counts.iter().sum(), counts), best_by_search(&fits, &limits));
-    }
-
-    #[test]
-    fn the_order_of_the_input_does_not_matter(
-        (profiles, jobs) in case(),
-        seed in any::<u64>(),
-    ) {
-        let before = claimants(&profiles, jobs.clone());
-        let mut random = fastrand::Rng::with_seed(seed);
-        let (mut profiles, mut jobs) = (profiles, jobs);
-        random.shuffle(&mut profiles);
-        random.shuffle(&mut jobs);
-        prop_assert_eq!(claimants(&profiles, jobs), before);
-    }
 }

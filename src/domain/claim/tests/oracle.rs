@@ -1,0 +1,263 @@
+//! The best placing, found the general way: a min-cost flow by successive
+//! shortest paths over whole numbers.
+//!
+//! May import: the domain, and nothing of the claim but what it is given and
+//! what it answers. Invariant: every rule is written here a second time, from
+//! the documentation.
+
+use std::{cmp::Ordering, collections::VecDeque};
+
+use super::super::{Claim, Contender};
+use crate::domain::{
+    job::{JobRequest, JobState},
+    pool::Queue,
+    profile::Matching,
+};
+
+/// What one job costs at a contender of this place in the order of preference.
+/// Prices rise with the place.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Prices {
+    /// One job more at a place is worth more than any number of jobs at all
+    /// later ones.
+    Lexicographic,
+    /// Each place costs one more than the one before.
+    Steps,
+}
+
+/// What the oracle says of a case.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Best {
+    /// The contender that owns each job of the queue.
+    pub(super) owners: Vec<Option<usize>>,
+    /// How many others each contender has, in the order of preference.
+    pub(super) counts: Vec<i64>,
+    /// The contenders in the order of preference.
+    pub(super) order: Vec<usize>,
+}
+
+/// Jobs of one kind: where they may go, and how many there are.
+pub(super) type Supply = (Vec<usize>, i64);
+
+// === impl Best ===
+
+impl Best {
+    pub(super) fn of(queue: &Queue, contenders: &[Contender<'_>], prices: Prices) -> Self {
+        let order = order(contenders);
+        let owners: Vec<Option<usize>> = queue
+            .jobs()
+            .iter()
+            .map(|job| owner(job, contenders, &order))
+            .collect();
+        let owned = |index: usize| owners.iter().filter(|owner| **owner == Some(index)).count();
+        let room = order.iter().map(|index| match contenders[*index].limit {
+            Some(limit) => (i64::from(limit) - i64::try_from(owned(*index)).unwrap()).max(0),
+            None => i64::MAX,
+        });
+        let mut supplies: Vec<Supply> = Vec::new();
+        for (job, _) in queue
+            .jobs()
+            .iter()
+            .zip(&owners)
+            .filter(|(_, owner)| owner.is_none())
+        {
+            let places = fitting(job, contenders, &order);
+            match supplies.iter_mut().find(|(known, _)| *known == places) {
+                Some((_, count)) => *count += 1,
+                None => supplies.push((places, 1)),
+            }
+        }
+        let counts = place(&supplies, &room.collect::<Vec<_>>(), prices);
+        Self {
+            owners,
+            counts,
+            order,
+        }
+    }
+
+    /// The same of what the claim says.
+    pub(super) fn told(claims: &[Claim], order: &[usize]) -> Self {
+        let placed = |index: &usize| {
+            let here = claims.iter().filter(|c| **c == Claim::Placed(*index));
+            i64::try_from(here.count()).unwrap()
+        };
+        let owner = |claim: &Claim| match claim {
+            Claim::Owned(index) => Some(*index),
+            _ => None,
+        };
+        Self {
+            owners: claims.iter().map(owner).collect(),
+            counts: order.iter().map(placed).collect(),
+            order: order.to_vec(),
+        }
+    }
+}
+
+/// Who shares the pool, most preferred first.
+fn order(contenders: &[Contender<'_>]) -> Vec<usize> {
+    let sharing = |index: &usize| {
+        let matching = &contenders[*index].profile.matching;
+        !matches!(matching, Matching::Demands(_) | Matching::Parent(_))
+    };
+    let mut order: Vec<usize> = (0..contenders.len()).filter(sharing).collect();
+    order.sort_by(|a, b| preferred(&contenders[*a], &contenders[*b]));
+    order
+}
+
+fn preferred(a: &Contender<'_>, b: &Contender<'_>) -> Ordering {
+    let specific = match (&a.profile.matching, &b.profile.matching) {
+        (Matching::Capabilities(a), Matching::Capabilities(b)) => {
+            let requires_more = b.requires().len().cmp(&a.requires().len());
+            requires_more.then(a.declared().cmp(&b.declared()))
+        }
+        (Matching::Capabilities(_), _) => Ordering::Less,
+        (_, Matching::Capabilities(_)) => Ordering::Greater,
+        _ => Ordering::Equal,
+    };
+    specific
+        .then(b.profile.priority.cmp(&a.profile.priority))
+        .then(a.object.namespace.cmp(&b.object.namespace))
+        .then(a.object.name.cmp(&b.object.name))
+        .then(a.trigger.cmp(&b.trigger))
+}
+
+fn owner(job: &JobRequest, contenders: &[Contender<'_>], order: &[usize]) -> Option<usize> {
+    let agent = job.agent.as_deref()?;
+    if job.state != JobState::Running {
+        return None;
+    }
+    let name = |index: &usize| &*contenders[*index].object.name;
+    let bears = |index: &&usize| agent.starts_with(&format!("{}-", name(index)));
+    let longest = order
+        .iter()
+        .filter(bears)
+        .map(name)
+        .max_by_key(|n| n.len())?;
+    let mut owners = order.iter().filter(|index| name(index) == longest);
+    let first = owners.next()?;
+    let one_object = owners.all(|other| contenders[*other].object == contenders[*first].object);
+    one_object.then_some(*first)
+}
+
+/// The places whose profiles could run the job.
+pub(super) fn fitting(
+    job: &JobRequest,
+    contenders: &[Contender<'_>],
+    order: &[usize],
+) -> Vec<usize> {
+    let fits = |place: &usize| contenders[order[*place]].profile.fits(job).is_ok();
+    (0..order.len()).filter(fits).collect()
+}
+
+/// How many jobs each place has in the cheapest of the largest placings.
+pub(super) fn place(supplies: &[Supply], room: &[i64], prices: Prices) -> Vec<i64> {
+    let jobs: i64 = supplies.iter().map(|(_, count)| count).sum();
+    // source, kinds, places, sink
+    let (kinds, places) = (supplies.len(), room.len());
+    let (source, sink) = (0, 1 + kinds + places);
+    let mut network = Network::new(sink + 1);
+    for (kind, (fitting, count)) in supplies.iter().enumerate() {
+        network.edge(source, 1 + kind, *count, 0);
+        for place in fitting {
+            network.edge(1 + kind, 1 + kinds + place, *count, 0);
+        }
+    }
+    let mut into_sink = Vec::new();
+    let mut step = 1;
+    for (place, room) in room.iter().enumerate().rev() {
+        let price = match prices {
+            Prices::Lexicographic => -step,
+            Prices::Steps => i128::try_from(place).unwrap(),
+        };
+        into_sink.push(network.edge(1 + kinds + place, sink, *room, price));
+        if matches!(prices, Prices::Lexicographic) {
+            step *= i128::from(jobs) + 1;
+        }
+    }
+    network.fill(source, sink);
+    into_sink
+        .into_iter()
+        .rev()
+        .map(|e| network.flow(e))
+        .collect()
+}
+
+/// A network; each edge is followed by its reverse.
+struct Network {
+    edges: Vec<Edge>,
+    at: Vec<Vec<usize>>,
+}
+
+struct Edge {
+    to: usize,
+    room: i64,
+    price: i128,
+}
+
+// === impl Network ===
+
+impl Network {
+    fn new(nodes: usize) -> Self {
+        Self {
+            edges: Vec::new(),
+            at: vec![Vec::new(); nodes],
+        }
+    }
+
+    fn edge(&mut self, from: usize, to: usize, room: i64, price: i128) -> usize {
+        let edge = self.edges.len();
+        self.edges.push(Edge { to, room, price });
+        self.edges.push(Edge {
+            to: from,
+            room: 0,
+            price: -price,
+        });
+        self.at[from].push(edge);
+        self.at[to].push(edge + 1);
+        edge
+    }
+
+    fn flow(&self, edge: usize) -> i64 {
+        self.edges[edge + 1].room
+    }
+
+    /// As much as goes through, each time by the cheapest path that is left.
+    fn fill(&mut self, source: usize, sink: usize) {
+        while let Some(path) = self.cheapest(source, sink) {
+            let room = path.iter().map(|edge| self.edges[*edge].room).min();
+            let room = room.expect("the sink is not the source");
+            for edge in path {
+                self.edges[edge].room -= room;
+                self.edges[edge ^ 1].room += room;
+            }
+        }
+    }
+
+    /// Bellman and Ford's, since the reverse edges have negative prices.
+    fn cheapest(&self, source: usize, sink: usize) -> Option<Vec<usize>> {
+        let mut prices: Vec<Option<i128>> = vec![None; self.at.len()];
+        let mut by: Vec<usize> = vec![usize::MAX; self.at.len()];
+        prices[source] = Some(0);
+        let mut waiting = VecDeque::from([source]);
+        while let Some(node) = waiting.pop_front() {
+            let so_far = prices[node].expect("only what has a price waits");
+            for index in &self.at[node] {
+                let edge = &self.edges[*index];
+                let price = so_far + edge.price;
+                if edge.room > 0 && prices[edge.to].is_none_or(|known| price < known) {
+                    prices[edge.to] = Some(price);
+                    by[edge.to] = *index;
+                    waiting.push_back(edge.to);
+                }
+            }
+        }
+        prices[sink]?;
+        let mut path = Vec::new();
+        let mut node = sink;
+        while node != source {
+            path.push(by[node]);
+            node = self.edges[by[node] ^ 1].to;
+        }
+        Some(path)
+    }
+}
