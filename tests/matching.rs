@@ -231,7 +231,7 @@ fn code(list: &str, separator: char) -> String {
 }
 
 /// The rows between two marks of the page are these; if not, they are printed.
-fn check(mark: &str, heading: &[&str], rows: Vec<Vec<String>>) {
+fn check(mark: &str, heading: &[&str], rows: impl Iterator<Item = Vec<String>>) {
     let path = "docs/how-jobs-are-matched.md";
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     let page = fs::read_to_string(page).unwrap();
@@ -245,7 +245,7 @@ fn check(mark: &str, heading: &[&str], rows: Vec<Vec<String>>) {
         format!("| {} |", heading.join(" | ")),
         format!("|{}", "---|".repeat(heading.len())),
     ];
-    expected.extend(rows.iter().map(|row| format!("| {} |", row.join(" | "))));
+    expected.extend(rows.map(|row| format!("| {} |", row.join(" | "))));
     let found: Vec<&str> = table.lines().filter(|line| !line.is_empty()).collect();
     assert!(
         found == expected,
@@ -268,7 +268,7 @@ fn demands_and_capabilities() {
         vec![code(demands, ';'), capabilities, told.join("; ")]
     });
     let heading = ["The job asks for", "`capabilities`", "Verdict"];
-    check("capabilities", &heading, rows.collect());
+    check("capabilities", &heading, rows);
 }
 
 #[test]
@@ -289,7 +289,7 @@ fn triggers_of_every_kind() {
         "`matchedAgents`",
         "Verdict",
     ];
-    check("kinds", &heading, rows.collect());
+    check("kinds", &heading, rows);
 }
 
 #[test]
@@ -305,7 +305,7 @@ fn kedas_comparisons_of_text() {
     });
     let mut heading = vec!["`demands`", "The job asks for"];
     heading.extend(COMPARISONS.iter().map(|(name, _)| *name));
-    check("text", &heading, rows.collect());
+    check("text", &heading, rows);
 }
 
 #[test]
@@ -319,7 +319,7 @@ fn kedas_rule_beside_azures() {
     });
     let columns = triggers.map(|trigger| format!("`{trigger}`"));
     let heading = ["The job asks for", &columns[0], &columns[1]];
-    check("both", &heading, rows.collect());
+    check("both", &heading, rows);
 }
 
 fn yes_or_no(counts: bool) -> String {
