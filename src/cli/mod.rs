@@ -3,6 +3,7 @@
 //! May import: everything below. Invariant: what a user did wrong is told with
 //! its remedy and ends with the exit code that sysexits has for it.
 
+mod check;
 mod demo;
 mod emulator;
 mod serve;
@@ -11,7 +12,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::config::{ConfigError, DemoArgs, EmulatorArgs, ServeArgs};
+use crate::config::{CheckArgs, ConfigError, DemoArgs, EmulatorArgs, ServeArgs};
 
 /// sysexits: the command line is wrong.
 const USAGE: u8 = 64;
@@ -41,6 +42,8 @@ enum Command {
     Emulator(EmulatorArgs),
     /// A working day of jobs in two minutes, with the scaler's reasons.
     Demo(DemoArgs),
+    /// Check scaling objects in files, without a cluster.
+    Check(CheckArgs),
 }
 
 /// Runs the program with the arguments of this process.
@@ -62,7 +65,7 @@ pub fn main() -> ExitCode {
         }
     };
     match run(cli.command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) if error.is::<ConfigError>() => {
             eprintln!("azp-scaler: {error}");
             CONFIG.into()
@@ -74,15 +77,17 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> anyhow::Result<()> {
+fn run(command: Command) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
     match command {
-        Command::Serve(args) => runtime.block_on(serve::serve(args.resolve()?)),
-        Command::Emulator(args) => runtime.block_on(emulator::emulator(args.resolve()?)),
-        Command::Demo(args) => runtime.block_on(demo::demo(args.resolve())),
+        Command::Serve(args) => runtime.block_on(serve::serve(args.resolve()?))?,
+        Command::Emulator(args) => runtime.block_on(emulator::emulator(args.resolve()?))?,
+        Command::Demo(args) => runtime.block_on(demo::demo(args.resolve()))?,
+        Command::Check(args) => return check::check(&args.resolve()?),
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 #[cfg(test)]

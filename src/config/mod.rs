@@ -5,6 +5,7 @@
 //! every problem that it has; a secret stands in no message and behind no flag
 //! that would show it to everybody who can list processes.
 
+mod check;
 mod demo;
 mod emulator;
 mod quantity;
@@ -13,6 +14,7 @@ mod serve;
 
 use std::{env, fmt};
 
+pub use check::{CheckArgs, CheckConfig};
 pub use demo::{DemoArgs, DemoConfig};
 pub use emulator::{EmulatorArgs, EmulatorConfig};
 pub use serve::{ServeArgs, ServeConfig};

@@ -174,6 +174,12 @@ impl Problem {
     pub fn key(&self) -> &str {
         &self.key
     }
+
+    /// What is wrong with it and what to write instead.
+    #[must_use]
+    pub fn what(&self) -> &str {
+        &self.what
+    }
 }
 
 impl fmt::Display for Problem {
