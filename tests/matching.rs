@@ -190,7 +190,9 @@ fn refusal(keys: &[(&str, &str)], demands: &str, matched: &str) -> Option<String
         object: &object,
         trigger: 0,
         profile: &trigger.profile,
+        agents_named: &object.name,
         limit: None,
+        jobs: None,
     };
     let job = JobRequest {
         id: RequestId(1),

@@ -74,7 +74,9 @@ impl Entrant {
             object: &self.object,
             trigger: self.trigger,
             profile: &self.profile,
+            agents_named: &self.object.name,
             limit: self.limit,
+            jobs: None,
         }
     }
 }
