@@ -171,7 +171,8 @@ async fn whole(body: Body) -> Result<Vec<u8>, (HookOutcome, &'static str)> {
 
 /// The organizations that an event names; none where it is not clear, and then
 /// all are meant.
-fn organizations(body: &[u8]) -> BTreeSet<OrganizationUrl> {
+#[must_use]
+pub fn organizations(body: &[u8]) -> BTreeSet<OrganizationUrl> {
     let Ok(event) = serde_json::from_slice::<Event>(body) else {
         return BTreeSet::new();
     };

@@ -1,0 +1,8 @@
+//! `cargo +nightly fuzz run demand`
+
+#![no_main]
+
+#[path = "../laws.rs"]
+mod laws;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| laws::demand(data));
