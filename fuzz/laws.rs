@@ -27,8 +27,11 @@ use azp_scaler::{
 /// No message of ours is longer, whatever came in.
 const LONGEST_MESSAGE: usize = 40_000;
 
+/// What must hold of a reader, whatever it is given.
+pub(crate) type Law = fn(&[u8]);
+
 /// A reader and its name, which is also that of its corpus.
-pub(crate) const LAWS: &[(&str, fn(&[u8]))] = &[
+pub(crate) const LAWS: &[(&str, Law)] = &[
     ("demand", demand),
     ("metadata", metadata),
     ("decoder", decoder),

@@ -257,8 +257,8 @@ fn a_scaled_job_is_what_its_trigger_says() {
             &["poolName: linux", "strategy: accurate", "warmAgents: \"2\""],
             1,
             &[
-                "-:15:7: error: warmAgents: cannot be kept with the strategy accurate, which never \
-                 counts an agent that already waits; use the strategy default",
+                "-:15:7: error: warmAgents: cannot be kept with the strategies accurate \
+                 and eager, which never take off an agent that already waits; use the strategy default",
             ],
         ),
     ];

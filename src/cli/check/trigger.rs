@@ -201,7 +201,7 @@ impl<'a> OurTrigger<'a> {
                 }
                 self.strategy(strategy.as_deref(), scaling);
                 // KEDA 2.21: takes the running Jobs off by itself.
-                if !counts_running && scaling != "accurate" {
+                if !counts_running && !is_told_apart(scaling) {
                     let what = format!(
                         "starts too few Jobs with the strategy {scaling}, by which KEDA takes off \
                          the running ones once more; remove it"
@@ -221,10 +221,12 @@ impl<'a> OurTrigger<'a> {
                 );
                 self.find(Level::Error, "strategy", what);
             }
-            None if scaling == "accurate" => {
-                let what = "is missing, and the ScaledJob's scalingStrategy.strategy is accurate: \
-                    a scaler that cannot see the ScaledJob counts running jobs, for which KEDA then \
-                    starts Jobs again; write \"accurate\"";
+            None if is_told_apart(scaling) => {
+                let what = format!(
+                    "is missing, and the ScaledJob's scalingStrategy.strategy is {scaling}: a \
+                     scaler that cannot see the ScaledJob counts running jobs, for which KEDA then \
+                     starts Jobs again; write \"{scaling}\""
+                );
                 self.find(Level::Warning, "strategy", what);
             }
             _ => {}
@@ -256,4 +258,10 @@ impl<'a> OurTrigger<'a> {
             }
         }
     }
+}
+
+/// KEDA 2.21: by these strategies it does not take the running Jobs off, so that
+/// the number must.
+fn is_told_apart(strategy: &str) -> bool {
+    matches!(strategy, "accurate" | "eager")
 }
