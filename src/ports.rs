@@ -21,9 +21,25 @@ pub trait AgentPools: Send + Sync + 'static {
     /// Looks a pool up by name or number.
     fn pool<'a>(&'a self, pool: &'a PoolRef) -> BoxFuture<'a, Reading<Pool>>;
 
+    /// What is known of the credential and its limit, without asking.
+    fn standing(&self) -> Standing {
+        Standing::default()
+    }
+
     /// Reads every unfinished job request of a pool; finished ones may be among
     /// them, and one may come twice, in different states.
     fn unfinished_jobs(&self, pool: PoolId) -> BoxFuture<'_, Reading<Vec<JobRequest>>>;
+}
+
+/// How a client stands with the service.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Standing {
+    /// What is left of the service's limit, in its own units, as it last said.
+    /// Azure DevOps: says so only near the limit.
+    pub rate_limit_left: Option<f64>,
+    /// When the credential, or the token that was made from it, ends, in seconds
+    /// since 1970.
+    pub expires: Option<f64>,
 }
 
 /// What the cluster knows of scaling objects. Both are last states: while the

@@ -5,16 +5,18 @@
 
 mod support;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use azp_scaler::{
     http::{self, Latch, Site},
     ports::ReadError,
-    scaler::status::{Gauges, PoolGauges, ProfileGauges},
+    scaler::status::{CredentialGauges, Gauges, PoolGauges, ProfileGauges},
     shutdown::Shutdown,
     telemetry::{
         descriptions::METRICS,
         metrics::{HookOutcome, Metrics},
+        scrape::CredentialKnown,
+        waits::QueueWaits,
     },
 };
 use support::{
@@ -45,7 +47,8 @@ fn every_gauge() -> Gauges {
         organization: "contoso".to_owned(),
         pool: name.to_owned(),
         jobs: [("queued", 3), ("assigned", 1), ("running", 2)],
-        unclaimed: 1,
+        unclaimed: [("limit", 1), ("not-asked-for", 0), ("demands", 7)],
+        waits: Some(waits(name)),
         age_seconds,
         failures_in_a_row: 4,
     };
@@ -54,11 +57,35 @@ fn every_gauge() -> Gauges {
         name: name.to_owned(),
         pool: "linux".to_owned(),
         number,
+        jobs: [("queued", 4), ("assigned", 0), ("running", 1)],
+    };
+    let credential = |name: &str, known| CredentialGauges {
+        organization: "contoso".to_owned(),
+        credential: name.to_owned(),
+        known,
+    };
+    let known = CredentialKnown {
+        valid: Some(false),
+        expires: Some(1.8e9),
+        rate_limit_left: Some(12.5),
     };
     Gauges {
+        credentials: vec![
+            credential("default", known),
+            credential("untried", CredentialKnown::default()),
+        ],
+        watched: 2,
+        lookups: 3,
         pools: vec![pool("linux", Some(1.5)), pool("new", None)],
         profiles: vec![profile("java", Some(5)), profile("go", None)],
     }
+}
+
+/// One job has waited 42 s.
+fn waits(pool: &str) -> QueueWaits {
+    let waits = QueueWaits::new("contoso", pool);
+    waits.waited(Duration::from_secs(42));
+    waits
 }
 
 #[tokio::test]
@@ -67,7 +94,15 @@ async fn a_scrape_holds_what_the_scaler_knows_by_name() {
     let lines: Vec<_> = reply.body.lines().collect();
     for line in [
         r#"azp_pool_jobs{organization="contoso",pool="linux",state="assigned"} 1"#,
-        r#"azp_pool_jobs_unclaimed{organization="contoso",pool="linux"} 1"#,
+        r#"azp_pool_jobs_unclaimed{organization="contoso",pool="linux",reason="demands"} 7"#,
+        r#"azp_pool_queue_wait_seconds_bucket{organization="contoso",pool="linux",le="30"} 0"#,
+        r#"azp_pool_queue_wait_seconds_bucket{organization="contoso",pool="linux",le="60"} 1"#,
+        r#"azp_pool_queue_wait_seconds_sum{organization="contoso",pool="new"} 42"#,
+        r#"azp_scaling_object_jobs{namespace="ci",pool="linux",scaling_object="java",state="queued"} 4"#,
+        r#"azp_watchers{of="lookup"} 3"#,
+        r#"azp_credential_valid{credential="default",organization="contoso"} 0"#,
+        r#"azp_credential_expiry_timestamp_seconds{credential="default",organization="contoso"} 1800000000"#,
+        r#"azp_azure_rate_limit_remaining{credential="default",organization="contoso"} 12.5"#,
         r#"azp_pool_snapshot_age_seconds{organization="contoso",pool="linux"} 1.5"#,
         r#"azp_pool_failures_in_a_row{organization="contoso",pool="new"} 4"#,
         r#"azp_scaling_object_number{namespace="ci",pool="linux",scaling_object="java"} 5"#,
@@ -77,7 +112,10 @@ async fn a_scrape_holds_what_the_scaler_knows_by_name() {
     // What has not been read is unknown, not 0.
     let unknown = |line: &&str| {
         line.contains(r#"scaling_object="go""#)
-            || (line.contains(r#"pool="new""#) && !line.contains("failures"))
+            || line.contains("untried")
+            || (line.contains(r#"pool="new""#)
+                && !line.contains("failures")
+                && !line.contains("queue_wait"))
     };
     assert_eq!(lines.iter().copied().find(|line| unknown(line)), None);
     assert!(

@@ -62,6 +62,15 @@ impl Queue {
     pub fn jobs(&self) -> &[JobRequest] {
         &self.jobs
     }
+
+    /// The jobs that run in this queue and did not in the one before.
+    pub fn started_since<'a>(&'a self, before: &'a Self) -> impl Iterator<Item = &'a JobRequest> {
+        let runs = |job: &&JobRequest| job.state == JobState::Running;
+        self.jobs.iter().filter(runs).filter(move |job| {
+            let known = before.jobs.binary_search_by_key(&job.id, |known| known.id);
+            known.is_err() || known.is_ok_and(|known| before.jobs[known].state != JobState::Running)
+        })
+    }
 }
 
 // === impl PoolRef ===
@@ -196,5 +205,28 @@ mod tests {
         let queue = Queue::new(rows);
         let numbers: Vec<u64> = queue.jobs().iter().map(|job| job.id.0).collect();
         assert_eq!(numbers, [1, 4, 9]);
+    }
+
+    #[test]
+    fn what_has_started_is_told_once() {
+        let before = Queue::new(vec![
+            row(1, JobState::Running, "a"),
+            row(2, JobState::Queued, ""),
+            row(3, JobState::Assigned, "b"),
+            row(4, JobState::Queued, ""),
+        ]);
+        let now = Queue::new(vec![
+            row(1, JobState::Running, "a"),
+            row(2, JobState::Running, "c"),
+            row(3, JobState::Running, "b"),
+            row(4, JobState::Queued, ""),
+            row(5, JobState::Running, "d"),
+        ]);
+        let numbers = |queue: &Queue, before| {
+            let started = queue.started_since(before);
+            started.map(|job| job.id.0).collect::<Vec<_>>()
+        };
+        assert_eq!(numbers(&now, &before), [2, 3, 5]);
+        assert_eq!(numbers(&now, &now), [0; 0]);
     }
 }

@@ -136,6 +136,12 @@ impl Pools {
         self.watched.iter().map(|(_, watched)| watched).collect()
     }
 
+    /// How many ways to name a pool are looked up.
+    #[must_use]
+    pub fn lookups(&self) -> u64 {
+        self.handles.iter().count() as u64
+    }
+
     /// The name of a pool whose watcher should have come round long ago. A
     /// service that fails slowly, or wants a pause, is no watcher's fault.
     #[must_use]

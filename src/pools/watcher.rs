@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
 use tokio::{
     sync::{Notify, watch},
     time::{Instant, sleep_until},
@@ -23,7 +24,7 @@ use super::{
 use crate::{
     domain::pool::{Pool, Queue},
     ports::ReadError,
-    telemetry::metrics::AzureRoute,
+    telemetry::{metrics::AzureRoute, waits::QueueWaits},
 };
 
 /// Hooks come in bursts, one for each job of a run; readings that they ask for
@@ -37,6 +38,7 @@ pub struct WatchedPool {
     key: PoolKey,
     pool: Pool,
     views: watch::Sender<View>,
+    waits: QueueWaits,
     nudged: Notify,
     stale: Notify,
     /// When the step that the loop is at should be over, for liveness; a
@@ -52,6 +54,7 @@ pub struct WatchedPool {
 impl WatchedPool {
     pub(super) fn new(source: Arc<Source>, key: PoolKey, pool: Pool) -> Self {
         Self {
+            waits: QueueWaits::new(source.organization().name(), &pool.name),
             source,
             key,
             pool,
@@ -74,6 +77,12 @@ impl WatchedPool {
     #[must_use]
     pub fn key(&self) -> &PoolKey {
         &self.key
+    }
+
+    /// How long its jobs waited.
+    #[must_use]
+    pub fn waits(&self) -> &QueueWaits {
+        &self.waits
     }
 
     /// Where it is read from.
@@ -166,7 +175,9 @@ impl WatchedPool {
         let before = self.view();
         match asked.outcome {
             Ok(jobs) => {
-                let view = before.after_reading(Queue::new(jobs), asked.at);
+                let queue = Queue::new(jobs);
+                self.note_waits(&before, &queue);
+                let view = before.after_reading(queue, asked.at);
                 pace.read(!view.is_same_queue(&before));
                 if before.failure.is_some() {
                     tracing::info!(pool = %self.pool.name, "the pool can be read again");
@@ -181,6 +192,24 @@ impl WatchedPool {
             }
         }
         asked.at
+    }
+
+    /// Jobs that were running at the first reading may have waited at any time,
+    /// so they tell nothing.
+    fn note_waits(&self, before: &View, queue: &Queue) {
+        let Some(before) = &before.snapshot else {
+            return;
+        };
+        let now = Timestamp::now();
+        for job in queue.started_since(&before.queue) {
+            // A clock that runs ahead of the service's must not make a wait of it.
+            let wait = job
+                .queued_at
+                .map(|at| now.duration_since(at).max(jiff::SignedDuration::ZERO));
+            if let Some(wait) = wait {
+                self.waits.waited(wait.unsigned_abs());
+            }
+        }
     }
 
     /// A failure is logged when it begins or changes, not at every turn.

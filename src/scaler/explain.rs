@@ -9,10 +9,7 @@ use super::{
     Inner,
     pool_decision::Decided,
     registered::Registered,
-    status::{
-        FailureStatus, Gauges, JobStatus, PoolGauges, PoolStatus, ProfileGauges, ProfileStatus,
-        RefusedStatus, Status,
-    },
+    status::{FailureStatus, JobStatus, PoolStatus, ProfileStatus, RefusedStatus, Status},
 };
 use crate::{
     domain::{
@@ -84,58 +81,18 @@ fn refused(inner: &Inner) -> Vec<RefusedStatus> {
     refused.into_iter().map(status).collect()
 }
 
-/// The same in numbers alone.
-pub(super) fn gauges(inner: &Inner) -> Gauges {
-    let mut gauges = Gauges::default();
-    for (address, failure) in inner.pools.not_found() {
-        gauges.pools.push(PoolGauges {
-            organization: address.source.organization.name().to_owned(),
-            pool: address.pool.to_string(),
-            jobs: counts(None),
-            unclaimed: 0,
-            age_seconds: None,
-            failures_in_a_row: failure.map_or(0, |failure| failure.times),
-        });
-    }
-    for watched in inner.pools.all() {
-        let view = watched.view();
-        let decided = decided(inner, &watched, &view);
-        let pool = watched.pool().name.to_string();
-        let queue = view.snapshot.as_ref().map(|snapshot| &*snapshot.queue);
-        gauges.pools.push(PoolGauges {
-            organization: watched.source().organization().name().to_owned(),
-            pool: pool.clone(),
-            jobs: counts(queue),
-            unclaimed: unclaimed(decided.as_deref()),
-            age_seconds: view
-                .snapshot
-                .as_ref()
-                .map(|snapshot| snapshot.age().as_secs_f64()),
-            failures_in_a_row: view.failure.as_ref().map_or(0, |failure| failure.times),
-        });
-        for profile in inner.decision(&watched).triggers() {
-            gauges.profiles.push(ProfileGauges {
-                namespace: profile.key.object.namespace.to_string(),
-                name: profile.key.object.name.to_string(),
-                pool: pool.clone(),
-                number: decided
-                    .as_ref()
-                    .and_then(|decided| decided.number(&profile))
-                    .map(|number| number.value()),
-            });
-        }
-    }
-    gauges
-}
-
-fn decided(inner: &Inner, watched: &Arc<WatchedPool>, view: &View) -> Option<Arc<Decided>> {
+pub(super) fn decided(
+    inner: &Inner,
+    watched: &Arc<WatchedPool>,
+    view: &View,
+) -> Option<Arc<Decided>> {
     let snapshot = view.snapshot.as_ref()?;
     let decision = inner.decision(watched);
     Some(inner.decide(&decision, snapshot, None))
 }
 
 /// How many jobs of a queue are in each state that an unfinished job can have.
-fn counts(queue: Option<&Queue>) -> [(&'static str, u64); 3] {
+pub(super) fn counts(queue: Option<&Queue>) -> [(&'static str, u64); 3] {
     let mut counts =
         [JobState::Queued, JobState::Assigned, JobState::Running].map(|state| (state.name(), 0));
     for job in queue.map_or(&[][..], Queue::jobs) {

@@ -10,6 +10,7 @@ pub mod status;
 
 mod declarations;
 mod explain;
+mod gauges;
 mod pool_decision;
 mod registered;
 mod registry;
@@ -171,7 +172,7 @@ impl Answers for Scaler {
     }
 
     fn gauges(&self) -> Gauges {
-        explain::gauges(&self.inner)
+        gauges::gauges(&self.inner)
     }
 
     fn is_stuck(&self) -> Option<String> {

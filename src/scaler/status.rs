@@ -1,9 +1,11 @@
 //! The status page: pools, jobs, profiles, and who counts which job and why.
 //!
-//! May import: domain. Invariant: it holds names, numbers and reasons, and
+//! May import: domain, telemetry. Invariant: it holds names, numbers and reasons, and
 //! nothing that a tenant would keep to itself: no URL with a secret, no token.
 
 use serde::Serialize;
+
+use crate::telemetry::{scrape::CredentialKnown, waits::QueueWaits};
 
 /// Everything that the scaler knows, for people.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -129,16 +131,22 @@ pub struct JobStatus {
 }
 
 /// The same in numbers alone, for metrics.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct Gauges {
     /// Each pool that somebody asks for.
     pub pools: Vec<PoolGauges>,
     /// Each profile, by its scaling object and pool.
     pub profiles: Vec<ProfileGauges>,
+    /// Each credential at each organization.
+    pub credentials: Vec<CredentialGauges>,
+    /// Pools that are read.
+    pub watched: u64,
+    /// Ways to name a pool that are looked up.
+    pub lookups: u64,
 }
 
 /// The numbers of one pool.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct PoolGauges {
     /// The organization's name.
     pub organization: String,
@@ -146,8 +154,10 @@ pub struct PoolGauges {
     pub pool: String,
     /// Jobs by state: queued, assigned, running.
     pub jobs: [(&'static str, u64); 3],
-    /// Jobs that no profile takes.
-    pub unclaimed: u64,
+    /// Jobs that no profile takes, by reason.
+    pub unclaimed: [(&'static str, u64); 3],
+    /// How long jobs waited; `None` while the pool is looked up.
+    pub waits: Option<QueueWaits>,
     /// Seconds since the queue was last read; `None` for never.
     pub age_seconds: Option<f64>,
     /// Readings failed in a row.
@@ -165,4 +175,17 @@ pub struct ProfileGauges {
     pub pool: String,
     /// The number that KEDA is told; `None` while there is none to tell.
     pub number: Option<u64>,
+    /// Its jobs by state: queued, assigned, running.
+    pub jobs: [(&'static str, u64); 3],
+}
+
+/// What is known of one credential at one organization.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CredentialGauges {
+    /// The organization's name.
+    pub organization: String,
+    /// The credential's name.
+    pub credential: String,
+    /// That.
+    pub known: CredentialKnown,
 }

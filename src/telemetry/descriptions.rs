@@ -62,14 +62,26 @@ describe! {
         "Service hook deliveries, by how they were answered.";
     POOL_JOBS: Gauge "azp_pool_jobs" ["organization", "pool", "state"],
         "Unfinished jobs of a pool at its last reading, by state.";
-    POOL_JOBS_UNCLAIMED: Gauge "azp_pool_jobs_unclaimed" ["organization", "pool"],
-        "Jobs of a pool that no scaling object takes.";
+    POOL_JOBS_UNCLAIMED: Gauge "azp_pool_jobs_unclaimed" ["organization", "pool", "reason"],
+        "Jobs of a pool that no scaling object takes, by reason.";
+    POOL_QUEUE_WAIT: Histogram "azp_pool_queue_wait_seconds" ["organization", "pool"],
+        "Time from queueing until an agent had the job, seen at the next reading of the pool.";
     POOL_SNAPSHOT_AGE: Gauge "azp_pool_snapshot_age_seconds" ["organization", "pool"],
         "Time since a pool's queue was last read; absent until it has been.";
     POOL_FAILURES: Gauge "azp_pool_failures_in_a_row" ["organization", "pool"],
         "Readings of a pool that failed since the last good one.";
+    SCALING_OBJECT_JOBS: Gauge "azp_scaling_object_jobs" ["namespace", "scaling_object", "pool", "state"],
+        "Jobs that a scaling object has, by state.";
     SCALING_OBJECT_NUMBER: Gauge "azp_scaling_object_number" ["namespace", "scaling_object", "pool"],
         "The number that KEDA is told; the largest where several triggers ask for one pool.";
+    WATCHERS: Gauge "azp_watchers" ["of"],
+        "Tasks that read: one for each pool, and one for each way in which a pool is named.";
+    CREDENTIAL_VALID: Gauge "azp_credential_valid" ["organization", "credential"],
+        "1 where the service took the credential when it was last asked, 0 where it did not.";
+    CREDENTIAL_EXPIRES: Gauge "azp_credential_expiry_timestamp_seconds" ["organization", "credential"],
+        "When the credential, or the token made from it, ends; absent where that is not known.";
+    RATE_LIMIT_LEFT: Gauge "azp_azure_rate_limit_remaining" ["organization", "credential"],
+        "What is left of the service's limit, in its own units; absent until it has said so.";
 }
 
 // === impl Kind ===

@@ -9,3 +9,4 @@ pub mod labels;
 pub mod logs;
 pub mod metrics;
 pub mod scrape;
+pub mod waits;

@@ -5,11 +5,12 @@
 //! for each scrape from what the scaler watches at that moment, so they are
 //! bounded by its own limits, and a pool that nobody asks for any more vanishes.
 
-use prometheus::{GaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{GaugeVec, Opts, Registry, TextEncoder, proto::MetricFamily};
 
 use super::{
     descriptions::{self as names, Description},
     metrics::registered,
+    waits::QueueWaits,
 };
 
 /// A scrape that is being put together.
@@ -21,7 +22,13 @@ pub struct Scrape<'a> {
     pool_jobs_unclaimed: GaugeVec,
     pool_snapshot_age: GaugeVec,
     pool_failures: GaugeVec,
+    scaling_object_jobs: GaugeVec,
     scaling_object_number: GaugeVec,
+    watchers: GaugeVec,
+    credential_valid: GaugeVec,
+    credential_expires: GaugeVec,
+    rate_limit_left: GaugeVec,
+    waits: Vec<MetricFamily>,
 }
 
 /// A pool, as its metrics name it.
@@ -31,6 +38,37 @@ pub struct PoolLabels<'a> {
     pub organization: &'a str,
     /// The pool's name.
     pub pool: &'a str,
+}
+
+/// A scaling object, as its metrics name it.
+#[derive(Clone, Copy, Debug)]
+pub struct ObjectLabels<'a> {
+    /// Its namespace.
+    pub namespace: &'a str,
+    /// Its name.
+    pub name: &'a str,
+    /// The pool's name.
+    pub pool: &'a str,
+}
+
+/// A credential at an organization, as its metrics name it.
+#[derive(Clone, Copy, Debug)]
+pub struct CredentialLabels<'a> {
+    /// The organization's name.
+    pub organization: &'a str,
+    /// The credential's name; never a part of the credential itself.
+    pub credential: &'a str,
+}
+
+/// What is known of a credential.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct CredentialKnown {
+    /// Did the service take it when it was last asked?
+    pub valid: Option<bool>,
+    /// When it ends, in seconds since 1970.
+    pub expires: Option<f64>,
+    /// What is left of the service's limit.
+    pub rate_limit_left: Option<f64>,
 }
 
 // === impl Scrape ===
@@ -47,7 +85,13 @@ impl<'a> Scrape<'a> {
             pool_jobs_unclaimed: gauges(&names::POOL_JOBS_UNCLAIMED),
             pool_snapshot_age: gauges(&names::POOL_SNAPSHOT_AGE),
             pool_failures: gauges(&names::POOL_FAILURES),
+            scaling_object_jobs: gauges(&names::SCALING_OBJECT_JOBS),
             scaling_object_number: gauges(&names::SCALING_OBJECT_NUMBER),
+            watchers: gauges(&names::WATCHERS),
+            credential_valid: gauges(&names::CREDENTIAL_VALID),
+            credential_expires: gauges(&names::CREDENTIAL_EXPIRES),
+            rate_limit_left: gauges(&names::RATE_LIMIT_LEFT),
+            waits: Vec::new(),
             registry,
             by_name,
         }
@@ -59,10 +103,55 @@ impl<'a> Scrape<'a> {
         self.pool_jobs.with_label_values(&labels).set(float(jobs));
     }
 
-    /// Jobs of a pool that no scaling object takes.
-    pub fn pool_jobs_unclaimed(&self, at: PoolLabels<'_>, jobs: u64) {
-        let gauge = self.pool_jobs_unclaimed.with_label_values(&at.values());
+    /// Jobs of a pool that no scaling object takes, for one reason.
+    pub fn pool_jobs_unclaimed(&self, at: PoolLabels<'_>, reason: &'static str, jobs: u64) {
+        let labels = [at.organization, at.pool, reason];
+        let gauge = self.pool_jobs_unclaimed.with_label_values(&labels);
         gauge.set(float(jobs));
+    }
+
+    /// How long the jobs of a pool waited; each pool once.
+    pub fn pool_queue_waits(&mut self, waits: &QueueWaits) {
+        for mut family in waits.collect() {
+            match self.waits.first_mut() {
+                Some(first) => first.mut_metric().extend(family.take_metric()),
+                None => self.waits.push(family),
+            }
+        }
+    }
+
+    /// Jobs that a scaling object has in one state; the most where several of
+    /// its triggers ask for one pool.
+    pub fn scaling_object_jobs(&self, at: ObjectLabels<'_>, state: &'static str, jobs: u64) {
+        let labels = [at.namespace, at.name, at.pool, state];
+        let gauge = self.scaling_object_jobs.with_label_values(&labels);
+        gauge.set(gauge.get().max(float(jobs)));
+    }
+
+    /// Tasks that read pools, or look them up.
+    pub fn watchers(&self, pools: u64, lookups: u64) {
+        for (of, count) in [("pool", pools), ("lookup", lookups)] {
+            self.watchers.with_label_values(&[of]).set(float(count));
+        }
+    }
+
+    /// Whether a credential was taken, when it ends, what is left of its limit;
+    /// as far as it is known.
+    pub fn credential(&self, at: CredentialLabels<'_>, known: CredentialKnown) {
+        let labels = [at.organization, at.credential];
+        let told = [
+            (
+                &self.credential_valid,
+                known.valid.map(|valid| f64::from(u8::from(valid))),
+            ),
+            (&self.credential_expires, known.expires),
+            (&self.rate_limit_left, known.rate_limit_left),
+        ];
+        for (gauge, value) in told {
+            if let Some(value) = value {
+                gauge.with_label_values(&labels).set(value);
+            }
+        }
     }
 
     /// Seconds since a pool was read.
@@ -79,8 +168,8 @@ impl<'a> Scrape<'a> {
 
     /// The number of a scaling object. The largest stays where there are
     /// several: the horizontal pod autoscaler follows that one too.
-    pub fn scaling_object_number(&self, namespace: &str, name: &str, pool: &str, number: u64) {
-        let labels = [namespace, name, pool];
+    pub fn scaling_object_number(&self, at: ObjectLabels<'_>, number: u64) {
+        let labels = [at.namespace, at.name, at.pool];
         let gauge = self.scaling_object_number.with_label_values(&labels);
         gauge.set(gauge.get().max(float(number)));
     }
@@ -90,6 +179,7 @@ impl<'a> Scrape<'a> {
     pub fn text(self) -> String {
         let mut families = self.registry.gather();
         families.extend(self.by_name.gather());
+        families.extend(self.waits);
         let mut text = String::new();
         match TextEncoder::new().encode_utf8(&families, &mut text) {
             Ok(()) => text,
@@ -129,8 +219,13 @@ mod tests {
         };
         let scrape = metrics.scrape();
         scrape.pool_jobs(at, "queued", 3);
-        scrape.scaling_object_number("ci", "java", "linux", 4);
-        scrape.scaling_object_number("ci", "java", "linux", 2);
+        let java = ObjectLabels {
+            namespace: "ci",
+            name: "java",
+            pool: "linux",
+        };
+        scrape.scaling_object_number(java, 4);
+        scrape.scaling_object_number(java, 2);
         let text = scrape.text();
         for line in [
             r#"azp_pool_jobs{organization="contoso",pool="linux \"a\"",state="queued"} 3"#,

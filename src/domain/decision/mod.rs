@@ -6,11 +6,15 @@
 
 mod apart;
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use self::apart::CountedApart;
 use super::{
     claim::{Claim, Contender, claim},
+    demand::Demands,
     job::{JobRequest, JobState},
     number::{Number, Tally},
     pool::Queue,
@@ -42,6 +46,36 @@ pub struct Verdict {
     /// It is said to run, but the pod of its agent has ended: it needs no agent
     /// any more, and nobody counts it.
     pub is_over: bool,
+}
+
+/// Why nobody counts a job: the reason that is the easiest to mend, of all
+/// triggers that do not take it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum WhyUnclaimed {
+    /// A profile would take it, but has as many jobs as it may have.
+    Limit,
+    /// A profile could run it, but takes only jobs that ask for what it
+    /// requires.
+    NotAskedFor,
+    /// No profile's agents meet its demands.
+    Demands,
+}
+
+// === impl WhyUnclaimed ===
+
+impl WhyUnclaimed {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Limit, Self::NotAskedFor, Self::Demands];
+
+    /// The reason's name in metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Limit => "limit",
+            Self::NotAskedFor => "not-asked-for",
+            Self::Demands => "demands",
+        }
+    }
 }
 
 // === impl Decision ===
@@ -94,6 +128,31 @@ impl Decision {
     #[must_use]
     pub fn unclaimed(&self) -> usize {
         self.unclaimed
+    }
+
+    /// How many jobs nobody counts, by reason. The arguments are those that the
+    /// decision was made from.
+    #[must_use]
+    pub fn unclaimed_by_reason(
+        &self,
+        queue: &Queue,
+        contenders: &[Contender<'_>],
+    ) -> [(WhyUnclaimed, usize); 3] {
+        let mut counts = WhyUnclaimed::ALL.map(|why| (why, 0));
+        // Jobs share their demands in memory, so each list is asked about once.
+        let mut known: HashMap<*const Demands, Option<WhyUnclaimed>> = HashMap::new();
+        for (job, claim) in queue.jobs().iter().zip(&self.claims) {
+            if *claim != Claim::Unclaimed {
+                continue;
+            }
+            let why = known
+                .entry(Arc::as_ptr(&job.demands))
+                .or_insert_with(|| why_unclaimed(job, contenders));
+            for (reason, count) in &mut counts {
+                *count += usize::from(Some(*reason) == *why);
+            }
+        }
+        counts
     }
 
     /// Why the job at this position of the queue went where it went. The
@@ -164,6 +223,21 @@ fn share_with_siblings(contenders: &[Contender<'_>], tallies: &mut [Tally]) {
     for (contender, tally) in contenders.iter().zip(tallies) {
         *tally = sums[contender.object];
     }
+}
+
+/// `None` where a trigger counts it by KEDA's own rules.
+fn why_unclaimed(job: &JobRequest, contenders: &[Contender<'_>]) -> Option<WhyUnclaimed> {
+    let mut why = WhyUnclaimed::Demands;
+    for contender in contenders {
+        let reason = match contender.profile.fits(job) {
+            Ok(()) if !contender.profile.shares_the_pool() => return None,
+            Ok(()) => WhyUnclaimed::Limit,
+            Err(Refusal::NotAskedFor(_)) => WhyUnclaimed::NotAskedFor,
+            Err(_) => continue,
+        };
+        why = why.min(reason);
+    }
+    Some(why)
 }
 
 /// Agents that run a job now.

@@ -207,3 +207,32 @@ fn a_job_whose_pod_has_ended_needs_no_agent() {
         .collect();
     assert_eq!(over, [1]);
 }
+
+#[test]
+fn what_nobody_takes_has_a_reason() {
+    let jobs = ["java", "java", "gpu", "cobol", "cobol"];
+    let jobs = (1..)
+        .zip(jobs)
+        .map(|(id, demand)| job(id, JobState::Queued, None, &[demand]));
+    let queue = Queue::new(jobs.collect());
+    let gpu = Offer::new(Capabilities::parse("gpu, big").unwrap(), vec!["big".into()]);
+    let object = ScalingObject {
+        namespace: "ci".into(),
+        name: "a".into(),
+    };
+    let profiles = [profile(java()), profile(Matching::Capabilities(gpu))];
+    let contenders = profiles.each_ref().map(|profile| Contender {
+        object: &object,
+        trigger: 0,
+        profile,
+        agents_named: &object.name,
+        limit: Some(1),
+        jobs: None,
+    });
+    let decision = Decision::new(&queue, &contenders);
+    let counts = decision.unclaimed_by_reason(&queue, &contenders);
+    assert_eq!(
+        counts.map(|(why, count)| (why.name(), count)),
+        [("limit", 1), ("not-asked-for", 1), ("demands", 2)]
+    );
+}
