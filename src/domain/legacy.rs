@@ -62,7 +62,7 @@ impl DemandsRule {
     fn occurrences(&self, wanted: &str) -> usize {
         let same = |own: &str| {
             if self.ignore_case {
-                own.to_lowercase() == wanted.to_lowercase()
+                own.chars().map(fold).eq(wanted.chars().map(fold))
             } else {
                 own == wanted
             }
@@ -73,6 +73,22 @@ impl DemandsRule {
 
 fn counts(demand: &str) -> bool {
     !demand.starts_with("Agent.Version")
+}
+
+/// What a character has in common with those that Go's `strings.EqualFold`,
+/// KEDA's comparison, takes for the same: Unicode's simple folding, character by
+/// character. So `ſ` is `s` and the Kelvin sign is `k`, but `ß` is not `ss`.
+fn fold(c: char) -> char {
+    // The two dotted and dotless ones of Turkish are equal to nothing else.
+    if matches!(c, 'İ' | 'ı') {
+        return c;
+    }
+    let upper = single(c.to_uppercase()).unwrap_or(c);
+    single(upper.to_lowercase()).unwrap_or(upper)
+}
+
+fn single(mut chars: impl ExactSizeIterator<Item = char>) -> Option<char> {
+    (chars.len() == 1).then(|| chars.next()).flatten()
 }
 
 #[cfg(test)]
@@ -115,7 +131,23 @@ mod tests {
 
     #[test]
     fn case_is_ignored_on_request() {
-        let rule = DemandsRule::new("JAVA", Compare::Same, true);
-        assert!(rule.fits(&Demands::read(&["java"])));
+        let check = |trigger: &str, job: &str, expected: bool| {
+            let rule = DemandsRule::new(trigger, Compare::Same, true);
+            assert_eq!(
+                rule.fits(&Demands::read(&[job])),
+                expected,
+                "{trigger} {job}"
+            );
+        };
+        check("JAVA", "java", true);
+        check("BÜRO", "büro", true);
+        // Go folds each character by itself
+        check("ΑΣ", "ας", true);
+        check("ſdk", "SDK", true);
+        check("\u{212a}8s", "k8s", true);
+        check("straße", "STRAẞE", true);
+        check("straße", "STRASSE", false);
+        check("İ", "i\u{307}", false);
+        check("ı", "i", false);
     }
 }

@@ -3,7 +3,7 @@
 //! May import: its siblings. Invariant: reading goes on after a problem, so
 //! that one message tells all of them.
 
-use std::{collections::BTreeMap, str::FromStr};
+use std::collections::BTreeMap;
 
 use super::{Problem, Says, SecretKey, Trigger, TriggerError, keys, shown};
 use crate::domain::{
@@ -111,13 +111,12 @@ impl<'a> Reader<'a> {
         self.problems.push(Problem::new(key, what));
     }
 
-    /// The value of a key; one that is empty counts as not given, as in KEDA.
+    /// The value of a key without the white space around it; one that is then
+    /// empty counts as not given. KEDA 2.21: the same for every key.
     fn text(&self, key: &str) -> Option<&'a str> {
         debug_assert!(keys::find(key).is_some(), "{key} is not in the table");
-        self.metadata
-            .get(key)
-            .copied()
-            .filter(|value| !value.is_empty())
+        let value = self.metadata.get(key)?.trim();
+        (!value.is_empty()).then_some(value)
     }
 
     /// What is kept of a trigger is kept for as long as KEDA calls for it, so
@@ -153,21 +152,26 @@ impl<'a> Reader<'a> {
 
     /// Keys that are KEDA's, mean something there, and change nothing here.
     fn without_effect(&mut self) {
-        // KEDA refuses these pairs, so a trigger that has one never worked.
-        for other in ["parent", "fetchUnfinishedJobsOnly"] {
-            if self.text("jobsToFetch").is_some() && self.text(other).is_some() {
-                self.problem(
-                    "jobsToFetch",
-                    format!("cannot go with {other}; remove one of them"),
-                );
-            }
+        // KEDA refuses these pairs, so a trigger that has one never worked. It
+        // looks before it takes the white space off.
+        let given = |key| {
+            self.metadata
+                .get(key)
+                .is_some_and(|value| !value.is_empty())
+        };
+        let rivals = ["parent", "fetchUnfinishedJobsOnly"]
+            .map(|other| (given("jobsToFetch") && given(other)).then_some(other));
+        for other in rivals.into_iter().flatten() {
+            let what = format!("cannot go with {other}; remove one of them");
+            self.problem("jobsToFetch", what);
         }
-        let _: Option<u32> = self.number("jobsToFetch", 250, "a whole number");
+        let _: Option<u64> = self.number("jobsToFetch", 250, "a whole number");
         let _ = self.flag("fetchUnfinishedJobsOnly", false);
     }
 
     fn organization(&mut self) -> Option<OrganizationUrl> {
-        let key = ["organizationURL", "organizationURLFromEnv"]
+        // KEDA 2.21: the environment goes before the trigger's own text.
+        let key = ["organizationURLFromEnv", "organizationURL"]
             .into_iter()
             .find(|key| self.text(key).is_some())?;
         match OrganizationUrl::parse(self.text(key)?) {
@@ -180,14 +184,13 @@ impl<'a> Reader<'a> {
     }
 
     fn pool(&mut self) -> Option<PoolRef> {
+        let id = self.number("poolID", 0, "the pool's number in the organization");
         if let Some(name) = self.text("poolName") {
             return self.pool_name(name);
         }
-        if self.text("poolID").is_some() {
-            let id = self.number::<u32>("poolID", 0, "the pool's number in the organization")?;
-            if id > 0 {
-                return Some(PoolRef::Id(PoolId(id)));
-            }
+        match id {
+            Some(0) => {}
+            id => return id.map(|id| PoolRef::Id(PoolId(id))),
         }
         self.problem(
             "poolName",
@@ -350,9 +353,7 @@ impl<'a> Reader<'a> {
 
     fn word(&mut self, key: &str, words: &[&'static str]) -> Option<&'static str> {
         let text = self.text(key)?;
-        let known = words
-            .iter()
-            .find(|word| word.eq_ignore_ascii_case(text.trim()));
+        let known = words.iter().find(|word| word.eq_ignore_ascii_case(text));
         if known.is_none() {
             let what = format!("\"{}\" is none of {}", shown(text), words.join(", "));
             self.problem(key, what);
@@ -362,7 +363,7 @@ impl<'a> Reader<'a> {
 
     /// A flag, with the words that Go's `strconv.ParseBool` takes.
     fn flag(&mut self, key: &str, default: bool) -> bool {
-        match self.text(key).map(str::trim) {
+        match self.text(key) {
             None => default,
             Some("1" | "t" | "T" | "true" | "TRUE" | "True") => true,
             Some("0" | "f" | "F" | "false" | "FALSE" | "False") => false,
@@ -374,11 +375,16 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn number<N: FromStr>(&mut self, key: &str, default: N, wanted: &str) -> Option<N> {
+    /// A number as JSON has it, which is how KEDA 2.21 reads one: 64 bits, no
+    /// plus sign, no zero before other digits.
+    fn number<N: TryFrom<i64>>(&mut self, key: &str, default: N, wanted: &str) -> Option<N> {
         let Some(text) = self.text(key) else {
             return Some(default);
         };
-        let number = text.trim().parse().ok();
+        let digits = text.strip_prefix('-').unwrap_or(text);
+        let is_plain = digits == "0" || !digits.starts_with(['0', '+']);
+        let number = text.parse().ok().filter(|_| is_plain);
+        let number = number.and_then(|number: i64| N::try_from(number).ok());
         if number.is_none() {
             self.problem(key, format!("\"{}\" is not {wanted}", shown(text)));
         }

@@ -61,6 +61,38 @@ fn how_jobs_are_counted() {
     );
 }
 
+#[test]
+fn values_are_read_as_keda_reads_them() {
+    let trigger = parse(&[
+        ("organizationURL", "https://dev.azure.com/fabrikam"),
+        ("organizationURLFromEnv", "https://dev.azure.com/contoso"),
+        ("poolName", " linux\n"),
+        ("demands", "\tjava, docker "),
+        ("requireAllDemands", " "),
+        ("scaleOnInFlight", " false "),
+        ("jobsToFetch", "9999999999"),
+        ("activationTargetPipelinesQueueLength", "-0"),
+    ])
+    .unwrap();
+    // the environment goes before the trigger's own text
+    assert_eq!(trigger.organization.as_ref().unwrap().name(), "contoso");
+    assert_eq!(trigger.pool, PoolRef::Name("linux".into()));
+    // white space within a list is part of its items
+    let rule = DemandsRule::new("java, docker", Compare::JobWithinTrigger, false);
+    assert_eq!(trigger.profile.matching, Matching::Demands(rule));
+    assert_eq!(trigger.profile.counting, Counting::NotReceived);
+    let pool = ("poolName", "linux");
+    for number in ["07", "+7", "7.0", "7e1", "-", "9223372036854775808"] {
+        for key in ["targetPipelinesQueueLength", "jobsToFetch", "poolID"] {
+            check_problems(&[pool, (key, number)], &[&format!("{key}: \"{number}\"")]);
+        }
+    }
+    check_problems(
+        &[pool, ("jobsToFetch", "9"), ("parent", " ")],
+        &["jobsToFetch: cannot go with parent"],
+    );
+}
+
 fn check_problems(metadata: &[(&str, &str)], expected: &[&str]) {
     let error = parse(metadata).unwrap_err();
     let message = error.to_string();
