@@ -180,14 +180,20 @@ impl Row<'_> {
             .filter(|word| !matches!(&***word, "" | "none"));
         if let Some(result) = result {
             JobState::Finished(JobResult::read(result))
-        } else if self.receive_time.is_some() {
+        } else if was_reached(self.receive_time.as_ref()) {
             JobState::Running
-        } else if self.assign_time.is_some() || self.reserved_agent.is_some() {
+        } else if was_reached(self.assign_time.as_ref()) || self.reserved_agent.is_some() {
             JobState::Assigned
         } else {
             JobState::Queued
         }
     }
+}
+
+/// Was the step of this time reached? KEDA 2.21: the first moment of the year 1,
+/// .NET's and Go's zero, is no time.
+fn was_reached(time: Option<&Text<'_>>) -> bool {
+    time.is_some_and(|time| !time.starts_with("0001-01-01T00:00:00"))
 }
 
 // === impl Shared ===

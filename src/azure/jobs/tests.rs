@@ -33,6 +33,11 @@ fn the_members_that_are_there_tell_the_state() {
         JobState::Queued,
         None,
     );
+    check(
+        r#","assignTime":"0001-01-01T00:00:00Z","receiveTime":"0001-01-01T00:00:00""#,
+        JobState::Queued,
+        None,
+    );
     check(assigned, JobState::Assigned, None);
     check(agent, JobState::Assigned, on);
     check(&format!("{assigned}{agent}"), JobState::Assigned, on);
