@@ -26,6 +26,7 @@ const READINGS_AT_ONCE: usize = 8;
 #[derive(Debug)]
 pub struct App {
     grpc: TcpListener,
+    tls: Option<grpc::Tls>,
     http: TcpListener,
     scaler: Arc<Scaler>,
     metrics: Arc<Metrics>,
@@ -47,10 +48,15 @@ impl App {
     /// Binds the ports and puts the parts together. Sends nothing yet.
     ///
     /// # Errors
-    /// Where a port is taken or the HTTP client cannot be made.
+    /// Where a port is taken, a file of TLS cannot be used or the HTTP client
+    /// cannot be made.
     pub async fn build(config: ServeConfig) -> anyhow::Result<Self> {
         let grpc = bind(config.grpc_listen, "--grpc-listen").await?;
         let http = bind(config.http_listen, "--http-listen").await?;
+        let tls = match config.tls.clone() {
+            Some(files) => Some(grpc::Tls::load(files).await?),
+            None => None,
+        };
         let metrics = Arc::new(Metrics::new());
         let client = Client::new(client(&config)?)?;
         let source = Source::new(
@@ -65,6 +71,7 @@ impl App {
         let scaler = Scaler::new(scaler_settings(&config), sources, pools, None);
         Ok(Self {
             grpc,
+            tls,
             http,
             scaler: Arc::new(scaler),
             metrics,
@@ -102,7 +109,13 @@ impl App {
             hook_secret: self.config.hook_secret.clone(),
             shutdown: shutdown.clone(),
         };
-        let grpc = grpc::serve(self.grpc, self.scaler, self.metrics, shutdown.clone());
+        let grpc = grpc::serve(
+            self.grpc,
+            self.tls,
+            self.scaler,
+            self.metrics,
+            shutdown.clone(),
+        );
         let http = http::serve(self.http, site);
         // Both ports are bound, so a caller who comes now is answered.
         ready.open();

@@ -59,6 +59,7 @@ const APART: &[(&str, &str)] = &[
 /// Words that are at home in some modules only: (word, modules).
 const HOMES: &[(&str, &[&str])] = &[
     ("tonic", &["grpc"]),
+    ("tokio_rustls", &["grpc"]),
     ("tonic_prost", &["grpc"]),
     ("tonic_health", &["grpc"]),
     ("tonic_reflection", &["grpc"]),

@@ -14,7 +14,7 @@ use azp_scaler::{
     shutdown::Shutdown,
     telemetry::{
         descriptions::METRICS,
-        metrics::{HookOutcome, Metrics},
+        metrics::{HookOutcome, Metrics, TlsOutcome},
         scrape::CredentialKnown,
         waits::QueueWaits,
     },
@@ -31,9 +31,11 @@ async fn scrape() -> Reply {
     let at = listener.local_addr().unwrap();
     let answers = Scripted::new(Ok(0));
     *answers.gauges.lock().unwrap() = every_gauge();
+    let metrics = Metrics::new();
+    metrics.tls_certificate_ends(4_102_444_800);
     let site = Site {
         answers: Arc::new(answers),
-        metrics: Arc::new(Metrics::new()),
+        metrics: Arc::new(metrics),
         ready: Latch::default(),
         hook_secret: None,
         shutdown: Shutdown::new(),
@@ -138,7 +140,9 @@ fn printed(scrape: &str) -> BTreeMap<String, (String, Vec<String>, String)> {
             let entry = (kind.to_owned(), Vec::new(), helps[name].clone());
             metrics.insert(name.to_owned(), entry);
         } else {
-            let (sample, labels) = line.split_once('{').unwrap();
+            let Some((sample, labels)) = line.split_once('{') else {
+                continue;
+            };
             let (labels, _) = labels.rsplit_once('}').unwrap();
             let names = labels
                 .split(',')
@@ -201,6 +205,13 @@ fn the_page_of_metrics_shows_the_table() {
         "docs/metrics.md should hold:\n{table}"
     );
     for outcome in HookOutcome::ALL {
+        let name = format!("`{}`", outcome.as_str());
+        assert!(
+            page.contains(&name),
+            "docs/metrics.md should explain {name}"
+        );
+    }
+    for outcome in TlsOutcome::ALL {
         let name = format!("`{}`", outcome.as_str());
         assert!(
             page.contains(&name),

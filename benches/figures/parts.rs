@@ -99,6 +99,7 @@ fn config(url: &str, poll_interval: Duration) -> ServeConfig {
         url: OrganizationUrl::parse(url).unwrap(),
         token: "bench".to_owned().into(),
         grpc_listen: any_port,
+        tls: None,
         http_listen: any_port,
         poll_interval,
         idle_interval: poll_interval,

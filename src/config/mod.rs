@@ -11,6 +11,7 @@ mod emulator;
 mod quantity;
 mod secrets;
 mod serve;
+mod tls;
 
 use std::{env, fmt};
 
@@ -18,6 +19,7 @@ pub use check::{CheckArgs, CheckConfig};
 pub use demo::{DemoArgs, DemoConfig};
 pub use emulator::{EmulatorArgs, EmulatorConfig};
 pub use serve::{ServeArgs, ServeConfig};
+pub use tls::TlsFiles;
 
 /// Every problem of a configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

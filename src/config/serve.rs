@@ -8,7 +8,7 @@ use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use secrecy::SecretString;
 
-use super::{ConfigError, Environment, Process, quantity, secrets::Places};
+use super::{ConfigError, Environment, Process, TlsFiles, quantity, secrets::Places, tls::TlsArgs};
 use crate::domain::organization::OrganizationUrl;
 
 /// The flags of `serve`, as text.
@@ -40,6 +40,9 @@ pub struct ServeArgs {
         default_value = "0.0.0.0:9090"
     )]
     grpc_listen: String,
+
+    #[command(flatten)]
+    tls: TlsArgs,
 
     /// Where /metrics, /status, the probes and service hooks are (HTTP).
     #[arg(
@@ -174,6 +177,8 @@ pub struct ServeConfig {
     pub token: SecretString,
     /// Where gRPC listens.
     pub grpc_listen: SocketAddr,
+    /// TLS on that port; without it everybody there speaks in clear text.
+    pub tls: Option<TlsFiles>,
     /// Where HTTP listens.
     pub http_listen: SocketAddr,
     /// Between two readings while jobs move.
@@ -243,6 +248,7 @@ impl ServeArgs {
         let token = self.token(environment, problems);
         let hook_secret = self.hook_secret(environment, problems);
         let grpc_listen = problems.take("--grpc-listen", address(&self.grpc_listen));
+        let tls = self.tls.resolve(problems);
         let http_listen = problems.take("--http-listen", address(&self.http_listen));
         let log_json = problems.take("--log-format", log_json(self.log_format.as_deref()));
         let mut duration =
@@ -269,6 +275,7 @@ impl ServeArgs {
             url: url?,
             token: token?,
             grpc_listen: grpc_listen?,
+            tls,
             http_listen: http_listen?,
             poll_interval: poll_interval?,
             idle_interval: idle_interval?,

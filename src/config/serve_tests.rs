@@ -83,6 +83,7 @@ fn the_shortest_start_has_every_default() {
     );
     assert_eq!(config.body_cap, 256 << 20);
     assert!(config.hook_secret.is_none() && config.log_json.is_none());
+    assert_eq!(config.tls, None);
     assert_eq!(config.log, "info");
     assert!(!format!("{config:?}").contains("s3cret"));
 }
@@ -191,6 +192,31 @@ fn what_does_not_fit_together_is_told() {
         &[("AZP_TOKEN", "s3cret token")],
         &[("AZP_TOKEN", "copy it again")],
     );
+}
+
+#[test]
+fn tls_is_whole_or_not_there() {
+    let (cert, key, ca) = (
+        "--tls-cert=c.pem",
+        "--tls-key=k.pem",
+        "--tls-client-ca=ca.pem",
+    );
+    let tls = |flags: &[&str]| resolve(&[&[URL], flags].concat(), &[TOKEN]).unwrap().tls;
+    let files = |client_ca: Option<&str>| {
+        Some(TlsFiles {
+            cert: "c.pem".into(),
+            key: "k.pem".into(),
+            client_ca: client_ca.map(Into::into),
+        })
+    };
+    assert_eq!(tls(&[cert, key]), files(None));
+    assert_eq!(tls(&[cert, key, ca]), files(Some("ca.pem")));
+    let refused = |flags: &[&str], flag, part| {
+        check_refused(&[&[URL], flags].concat(), &[TOKEN], &[(flag, part)]);
+    };
+    refused(&[cert], "--tls-key", "name the key of --tls-cert");
+    refused(&[key], "--tls-cert", "name the certificate of --tls-key");
+    refused(&[ca], "--tls-client-ca", "set --tls-cert and --tls-key");
 }
 
 #[test]

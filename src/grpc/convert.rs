@@ -18,12 +18,12 @@ use crate::{
 };
 
 /// The question that a message asks.
-pub(super) fn call(object: &ScaledObjectRef) -> Call<'_> {
+pub(super) fn call(object: &ScaledObjectRef, encrypted: bool) -> Call<'_> {
     Call {
         namespace: &object.namespace,
         name: &object.name,
         metadata: &object.scaler_metadata,
-        encrypted: false,
+        encrypted,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The gRPC server: KEDA's protocol for external scalers, health, reflection.
 //!
-//! May import: scaler, telemetry, shutdown, connection. Invariant: it decides
+//! May import: scaler, telemetry, shutdown, connection, config (where the files
+//! of TLS are). Invariant: it decides
 //! nothing; a call becomes a question to [`Answers`], and what comes back becomes
 //! a message or a status. Nothing outside knows tonic, but for the client and
 //! the messages in [`proto`].
@@ -9,12 +10,15 @@
 
 mod client;
 mod convert;
+mod incoming;
 mod server;
 mod service;
 mod streams;
+mod tls;
 
 pub use client::{CallError, Client, Metric};
 pub use server::{GrpcError, serve};
+pub use tls::{Tls, TlsError};
 
 /// KEDA's protocol: messages, client and server, as generated.
 #[allow(

@@ -1,32 +1,21 @@
 //! The server around the service: bounds, health, reflection, the way down.
 //!
-//! May import: its siblings, scaler's questions, telemetry, shutdown,
-//! connection. Invariant: nothing that a caller does grows without a bound, and
+//! May import: its siblings, scaler's questions, telemetry, shutdown. Invariant: nothing that a caller does grows without a bound, and
 //! while the scaler drains every call is still answered.
 
 use std::{convert::Infallible, future::pending, sync::Arc, time::Duration};
 
-use futures::stream;
 use tokio::net::TcpListener;
-use tonic::{
-    server::NamedService,
-    transport::{Server, server::Connected},
-};
+use tonic::{server::NamedService, transport::Server};
 use tonic_health::{ServingStatus, server::HealthReporter};
 
 use super::{
+    incoming::callers,
     proto::{self, external_scaler_server::ExternalScalerServer},
     service::Service,
+    tls::Tls,
 };
-use crate::{
-    connection::{Connection, Connections},
-    scaler::answers::Answers,
-    shutdown::Shutdown,
-    telemetry::metrics::Metrics,
-};
-
-/// Connections at a time. KEDA opens one from each of its processes.
-const CONNECTIONS: usize = 1024;
+use crate::{scaler::answers::Answers, shutdown::Shutdown, telemetry::metrics::Metrics};
 
 /// Calls and streams at a time on one connection. KEDA 2.21: has one connection
 /// for all its scaling objects, and two streams for each one that is pushed; so
@@ -44,10 +33,6 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 /// And closed when none comes for this long.
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A connection to which nothing was written for this long is closed. The signs
-/// of life see to it that this is only one that never began to speak HTTP/2.
-const LONGEST_SILENCE: Duration = Duration::from_secs(120);
-
 /// Why the server ended.
 #[derive(Debug, thiserror::Error)]
 pub enum GrpcError {
@@ -59,7 +44,7 @@ pub enum GrpcError {
     Server(#[from] tonic::transport::Error),
 }
 
-/// Serves until the shutdown is over: streams end when it drains, connections
+/// Serves until the shutdown is over, by TLS alone if there is one: streams end when it drains, connections
 /// when it stops, and what is left then is cut.
 ///
 /// # Errors
@@ -67,14 +52,16 @@ pub enum GrpcError {
 /// connection.
 pub async fn serve<A: Answers>(
     listener: TcpListener,
+    tls: Option<Tls>,
     answers: Arc<A>,
     metrics: Arc<Metrics>,
     shutdown: Shutdown,
 ) -> Result<(), GrpcError> {
     let service = Service {
         answers,
-        metrics,
+        metrics: Arc::clone(&metrics),
         shutdown: shutdown.clone(),
+        encrypted: tls.is_some(),
     };
     let service = ExternalScalerServer::new(service).max_decoding_message_size(LARGEST_REQUEST);
     let reflection = tonic_reflection::server::Builder::configure()
@@ -86,6 +73,8 @@ pub async fn serve<A: Answers>(
     health
         .set_service_status(name, ServingStatus::Serving)
         .await;
+    let serving = tls.as_ref().map(Tls::serving);
+    let callers = callers(listener, serving, Arc::clone(&metrics));
     let server = Server::builder()
         .max_concurrent_streams(STREAMS_PER_CONNECTION)
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
@@ -93,10 +82,11 @@ pub async fn serve<A: Answers>(
         .add_service(service)
         .add_service(health_service)
         .add_service(reflection)
-        .serve_with_incoming_shutdown(incoming(listener), shutdown.stop());
+        .serve_with_incoming_shutdown(callers, shutdown.stop());
     tokio::select! {
         ended = server => Ok(ended?),
         never = tell_health(health, name, &shutdown) => match never {},
+        never = keep_up(tls, &metrics) => match never {},
         () = shutdown.cut() => {
             tracing::warn!("calls or connections were still open at the end of the shutdown; they are cut");
             Ok(())
@@ -125,16 +115,9 @@ async fn tell_health(
     pending().await
 }
 
-fn incoming(listener: TcpListener) -> impl futures::Stream<Item = Result<Connection, Infallible>> {
-    let connections = Connections::new(listener, CONNECTIONS, Some(LONGEST_SILENCE));
-    stream::unfold(connections, |mut connections| async move {
-        let (connection, _) = connections.accept().await;
-        Some((Ok(connection), connections))
-    })
-}
-
-impl Connected for Connection {
-    type ConnectInfo = ();
-
-    fn connect_info(&self) -> Self::ConnectInfo {}
+async fn keep_up(tls: Option<Tls>, metrics: &Metrics) -> Infallible {
+    match tls {
+        Some(tls) => tls.keep_up(metrics).await,
+        None => pending().await,
+    }
 }

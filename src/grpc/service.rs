@@ -18,7 +18,10 @@ use super::{
     streams::{self, Messages},
 };
 use crate::{
-    scaler::{answer::Unanswered, answers::Answers},
+    scaler::{
+        answer::Unanswered,
+        answers::{self, Answers},
+    },
     shutdown::Shutdown,
     telemetry::metrics::{Call, GrpcCode, Metrics, Rpc},
 };
@@ -29,6 +32,14 @@ pub(super) struct Service<A> {
     pub(super) answers: Arc<A>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) shutdown: Shutdown,
+    /// Do all calls come over TLS? The port takes nothing else then.
+    pub(super) encrypted: bool,
+}
+
+impl<A> Service<A> {
+    fn call<'a>(&self, object: &'a ScaledObjectRef) -> answers::Call<'a> {
+        convert::call(object, self.encrypted)
+    }
 }
 
 #[tonic::async_trait]
@@ -41,7 +52,7 @@ impl<A: Answers> ExternalScaler for Service<A> {
         request: Request<ScaledObjectRef>,
     ) -> Result<Response<IsActiveResponse>, Status> {
         let mut call = self.metrics.call(Rpc::IsActive);
-        let asked = convert::call(request.get_ref());
+        let asked = self.call(request.get_ref());
         let answer = self.answers.answer(&asked).await;
         let answer = ended(&mut call, answer)?;
         Ok(Response::new(convert::activity(answer.active)))
@@ -52,7 +63,7 @@ impl<A: Answers> ExternalScaler for Service<A> {
         request: Request<ScaledObjectRef>,
     ) -> Result<Response<Self::StreamIsActiveStream>, Status> {
         let mut call = self.metrics.call(Rpc::StreamIsActive);
-        let states = self.answers.activity(&convert::call(request.get_ref()));
+        let states = self.answers.activity(&self.call(request.get_ref()));
         let states = ended(&mut call, states)?;
         let open = self.metrics.stream(Rpc::StreamIsActive);
         Ok(Response::new(streams::activity(
@@ -67,7 +78,7 @@ impl<A: Answers> ExternalScaler for Service<A> {
         request: Request<ScaledObjectRef>,
     ) -> Result<Response<GetMetricSpecResponse>, Status> {
         let mut call = self.metrics.call(Rpc::GetMetricSpec);
-        let spec = self.answers.spec(&convert::call(request.get_ref()));
+        let spec = self.answers.spec(&self.call(request.get_ref()));
         Ok(Response::new(convert::specs(ended(&mut call, spec)?)))
     }
 
@@ -84,7 +95,7 @@ impl<A: Answers> ExternalScaler for Service<A> {
             call.answered(GrpcCode::InvalidArgument);
             return Err(no_scaling_object());
         };
-        let asked = convert::call(&object);
+        let asked = self.call(&object);
         let answer = self.answers.answer(&asked).await;
         let answer = ended(&mut call, answer)?;
         Ok(Response::new(convert::values(metric_name, &answer)))
@@ -95,7 +106,7 @@ impl<A: Answers> ExternalScaler for Service<A> {
         request: Request<ScaledObjectRef>,
     ) -> Result<Response<Self::StreamMetricSpecStream>, Status> {
         let mut call = self.metrics.call(Rpc::StreamMetricSpec);
-        let spec = self.answers.spec(&convert::call(request.get_ref()));
+        let spec = self.answers.spec(&self.call(request.get_ref()));
         let specs = convert::specs(ended(&mut call, spec)?);
         let open = self.metrics.stream(Rpc::StreamMetricSpec);
         Ok(Response::new(streams::specs(specs, open, &self.shutdown)))

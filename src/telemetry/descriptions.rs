@@ -54,6 +54,10 @@ describe! {
         "Time until a call was answered or given up; for a stream, until it was open.";
     GRPC_STREAMS: Gauge "azp_grpc_streams" ["rpc"],
         "Streams open now.";
+    TLS_HANDSHAKES: Counter "azp_tls_handshakes_total" ["outcome"],
+        "TLS handshakes on the gRPC port, by how they ended.";
+    TLS_CERTIFICATE_EXPIRY: Gauge "azp_tls_certificate_expiry_timestamp_seconds" [],
+        "When the certificate of the gRPC port ends, in seconds since 1970; absent without TLS.";
     AZURE_REQUESTS: Counter "azp_azure_requests_total" ["route", "outcome"],
         "Requests to Azure DevOps, by route and by how they ended.";
     AZURE_SECONDS: Histogram "azp_azure_request_seconds" ["route"],

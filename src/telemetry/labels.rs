@@ -84,6 +84,24 @@ label! {
     }
 }
 
+label! {
+    /// How a TLS handshake on the gRPC port ended.
+    TlsOutcome {
+        /// Well.
+        Ok = "ok",
+        /// The caller does not speak TLS.
+        NotTls = "not-tls",
+        /// The caller showed no certificate, or one that is not trusted.
+        ClientCertificate = "client-certificate",
+        /// The caller does not trust our certificate.
+        RefusedByClient = "refused-by-client",
+        /// The caller was too slow.
+        TimedOut = "timed-out",
+        /// The caller went away, or something else.
+        Broken = "broken",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,6 +115,9 @@ mod tests {
             assert_eq!(*value as usize, index);
         }
         for (index, value) in AzureRoute::ALL.iter().enumerate() {
+            assert_eq!(*value as usize, index);
+        }
+        for (index, value) in TlsOutcome::ALL.iter().enumerate() {
             assert_eq!(*value as usize, index);
         }
         for (index, value) in HookOutcome::ALL.iter().enumerate() {

@@ -14,7 +14,7 @@ use prometheus::{
 };
 use tokio::time::Instant;
 
-pub use super::labels::{AzureRoute, GrpcCode, HookOutcome, Rpc};
+pub use super::labels::{AzureRoute, GrpcCode, HookOutcome, Rpc, TlsOutcome};
 use super::{
     descriptions::{self as names, Description},
     scrape::Scrape,
@@ -42,6 +42,9 @@ pub struct Metrics {
     grpc_requests: Vec<Vec<IntCounter>>,
     grpc_seconds: Vec<Histogram>,
     grpc_streams: Vec<IntGauge>,
+    tls_handshakes: Vec<IntCounter>,
+    /// Without labels, and absent until it is set.
+    tls_certificate_expiry: IntGaugeVec,
     /// By route; first those that went well, then by [`ReadError::KINDS`].
     azure_requests: Vec<Vec<IntCounter>>,
     azure_seconds: Vec<Histogram>,
@@ -74,6 +77,7 @@ impl Metrics {
         let requests = counters(&registry, &names::GRPC_REQUESTS);
         let seconds = histograms(&registry, &names::GRPC_SECONDS, &GRPC_BUCKETS);
         let streams = gauges(&registry, &names::GRPC_STREAMS);
+        let handshakes = counters(&registry, &names::TLS_HANDSHAKES);
         let azure = counters(&registry, &names::AZURE_REQUESTS);
         let azure_seconds = histograms(&registry, &names::AZURE_SECONDS, &AZURE_BUCKETS);
         let hooks = counters(&registry, &names::HOOKS);
@@ -99,6 +103,11 @@ impl Metrics {
             grpc_streams: rpcs()
                 .map(|rpc| streams.with_label_values(&[rpc]))
                 .collect(),
+            tls_handshakes: TlsOutcome::ALL
+                .iter()
+                .map(|outcome| handshakes.with_label_values(&[outcome.as_str()]))
+                .collect(),
+            tls_certificate_expiry: gauges(&registry, &names::TLS_CERTIFICATE_EXPIRY),
             azure_requests: routes().map(by_outcome).collect(),
             azure_seconds: routes()
                 .map(|route| azure_seconds.with_label_values(&[route]))
@@ -127,6 +136,18 @@ impl Metrics {
         let open = self.grpc_streams[rpc as usize].clone();
         open.inc();
         OpenStream(open)
+    }
+
+    /// A TLS handshake has ended.
+    pub fn tls_handshake(&self, outcome: TlsOutcome) {
+        self.tls_handshakes[outcome as usize].inc();
+    }
+
+    /// When the certificate of the gRPC port ends, in seconds since 1970.
+    pub fn tls_certificate_ends(&self, at: i64) {
+        let no_labels: [&str; 0] = [];
+        let gauge = self.tls_certificate_expiry.with_label_values(&no_labels);
+        gauge.set(at);
     }
 
     /// A request to Azure DevOps has ended, well or with this error.

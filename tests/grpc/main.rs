@@ -24,6 +24,7 @@ use tokio::{
     io::AsyncReadExt as _,
     net::{TcpListener, TcpStream},
     task::JoinHandle,
+    time::Instant,
 };
 use tonic::{Code, Status, Streaming, transport::Channel};
 use tonic_health::pb::{
@@ -57,6 +58,7 @@ async fn serve(script: Result<u32, Unanswered>) -> Served {
     let shutdown = Shutdown::new();
     let server = tokio::spawn(grpc::serve(
         listener,
+        None,
         Arc::clone(&answers),
         Arc::clone(&metrics),
         shutdown.clone(),
@@ -138,6 +140,7 @@ async fn an_answer_is_told_as_keda_reads_it() {
     let (ci, java, linux) = ("ci".to_owned(), "java".to_owned(), Some("linux".to_owned()));
     let asked = (ci.clone(), java.clone(), linux.clone());
     assert_eq!(last, Some(asked));
+    assert_eq!(*served.answers.encrypted.lock().unwrap(), Some(false));
 
     let metrics = served.client.get_metrics(question()).await.unwrap();
     let [value] = &metrics.get_ref().metric_values[..] else {
@@ -325,7 +328,9 @@ async fn health_and_reflection_name_the_service() {
 async fn a_connection_that_never_speaks_is_closed() {
     let served = serve(Ok(0)).await;
     let mut stream = TcpStream::connect(served.address).await.unwrap();
+    let began = Instant::now();
     let mut first = [0; 1024];
     // The server's settings, perhaps, and then the end.
     while let Ok(1..) = stream.read(&mut first).await {}
+    assert_eq!(began.elapsed().as_secs(), 15);
 }

@@ -145,6 +145,7 @@ impl Set {
             namespace: "ci",
             name,
             metadata: &metadata,
+            encrypted: false,
         };
         self.scaler.answer(&call).await
     }

@@ -28,6 +28,8 @@ pub struct Scripted {
     pub asked: watch::Sender<usize>,
     pub over: watch::Sender<usize>,
     pub last: Mutex<Option<Asked>>,
+    /// Did the last question come over TLS?
+    pub encrypted: Mutex<Option<bool>>,
     /// The activity that streams tell.
     pub active: watch::Sender<bool>,
     /// Who was nudged.
@@ -59,6 +61,7 @@ impl Scripted {
             asked: watch::Sender::new(0),
             over: watch::Sender::new(0),
             last: Mutex::default(),
+            encrypted: Mutex::default(),
             active: watch::Sender::new(false),
             nudged: Mutex::default(),
             pools: (contoso, 2),
@@ -77,6 +80,7 @@ impl Scripted {
         let pool = call.metadata.get("poolName").cloned();
         let last = (call.namespace.to_owned(), call.name.to_owned(), pool);
         *self.last.lock().unwrap() = Some(last);
+        *self.encrypted.lock().unwrap() = Some(call.encrypted);
         self.script.lock().unwrap().clone()
     }
 }

@@ -118,6 +118,7 @@ fn scaler(emulator: SocketAddr, rhythm: Rhythm) -> anyhow::Result<ServeConfig> {
         url: OrganizationUrl::parse(&format!("http://{emulator}/demo"))?,
         token: SecretString::from(TOKEN),
         grpc_listen: ANY_PORT,
+        tls: None,
         http_listen: ANY_PORT,
         poll_interval: rhythm.polling,
         idle_interval: 3 * rhythm.polling,
