@@ -1,14 +1,16 @@
 //! The REST client of Azure DevOps Services and Server.
 //!
-//! May import: ports, domain. The only place that knows reqwest. Invariants:
+//! May import: ports, config, domain. The only place that knows reqwest. Invariants:
 //! an answer is what was asked for or an error with a kind, never an empty
 //! queue for want of understanding; the credential goes to the organization's
 //! host alone and into no text.
 //!
-//! [`request`] asks, [`answer`] tells what a head means, [`stream`] cuts a list
-//! into elements while it arrives, [`jobs`] and [`pools`] know their rows.
+//! [`credential`] signs, [`connect`] knows the way, [`request`] asks, [`answer`]
+//! tells what a head means, [`stream`] cuts a list into elements while it
+//! arrives, [`jobs`] and [`pools`] know their rows.
 
 mod answer;
+mod connect;
 mod credential;
 mod jobs;
 mod pools;
@@ -16,22 +18,32 @@ mod request;
 mod stream;
 mod wire;
 
-use std::{collections::HashSet, fmt, time::Duration};
+use std::{
+    collections::HashSet,
+    fmt,
+    path::PathBuf,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use futures::future::{BoxFuture, FutureExt as _};
 use tokio::time::sleep;
 
 pub use self::{
-    credential::{Credential, CredentialError, PersonalAccessToken},
+    credential::{
+        Credential, CredentialError, CredentialHealth, CredentialSetupError, Identity,
+        PersonalAccessToken, TokenFile,
+    },
     jobs::decode_jobs,
 };
 use self::{
     jobs::JobRows,
     pools::POOLS_CAP,
-    request::{Budget, Requests},
+    request::{Budget, Record, Requests},
     stream::{ListReader, shape},
 };
 use crate::{
+    config::{ConnectionSettings, ProxyConfig},
     domain::{
         job::JobRequest,
         organization::OrganizationUrl,
@@ -66,6 +78,10 @@ pub struct ClientSettings {
     pub request_timeout: Duration,
     /// How long it may take to connect.
     pub connect_timeout: Duration,
+    /// A file of certificate authorities that are trusted beside the system's.
+    pub ca: Option<PathBuf>,
+    /// The proxy; `None` for what the environment names.
+    pub proxy: Option<ProxyConfig>,
     /// How many bytes the pages of one list may have together, decompressed.
     pub body_cap: u64,
     /// The product's name and version, as [`USER_AGENT`].
@@ -75,7 +91,10 @@ pub struct ClientSettings {
 /// Reads the agent pools of one organization with one credential.
 pub struct Client {
     requests: Requests,
+    credential: Credential,
     body_cap: u64,
+    /// Was the credential taken when it was last shown?
+    valid: Mutex<Option<bool>>,
 }
 
 /// Why there is no client.
@@ -84,6 +103,17 @@ pub enum ClientError {
     /// The user agent has characters that no header may have.
     #[error("the user agent cannot be sent as a header; use printable ASCII")]
     UserAgent,
+    /// The private authorities cannot be used.
+    #[error("ca: {path} {what}")]
+    Ca {
+        /// The file.
+        path: Box<str>,
+        /// What is wrong with it, and what to do.
+        what: Box<str>,
+    },
+    /// The proxy cannot be used.
+    #[error("proxy: {0}; write http://HOST:PORT or https://HOST:PORT")]
+    Proxy(Box<str>),
     /// TLS or the resolver could not be set up.
     #[error("cannot set up the HTTP client: {0}; check the certificates of this system")]
     Http(Box<str>),
@@ -106,10 +136,39 @@ impl ClientSettings {
         Self {
             organization,
             credential,
-            request_timeout: Duration::from_secs(30),
-            connect_timeout: Duration::from_secs(10),
+            request_timeout: connect::USUAL_REQUEST,
+            connect_timeout: connect::USUAL_CONNECT,
+            ca: None,
+            proxy: None,
             body_cap: 256 << 20,
             user_agent: USER_AGENT.into(),
+        }
+    }
+
+    /// These, where the connection's own settings say nothing else.
+    #[must_use]
+    pub fn with(self, connection: &ConnectionSettings) -> Self {
+        let ConnectionSettings {
+            ca,
+            proxy,
+            request_timeout,
+            connect_timeout,
+        } = connection.clone();
+        Self {
+            ca: ca.or(self.ca),
+            proxy: proxy.or(self.proxy),
+            request_timeout: request_timeout.unwrap_or(self.request_timeout),
+            connect_timeout: connect_timeout.unwrap_or(self.connect_timeout),
+            ..self
+        }
+    }
+
+    fn connection(&self) -> ConnectionSettings {
+        ConnectionSettings {
+            ca: self.ca.clone(),
+            proxy: self.proxy.clone(),
+            request_timeout: Some(self.request_timeout),
+            connect_timeout: Some(self.connect_timeout),
         }
     }
 }
@@ -124,24 +183,34 @@ impl Client {
     /// certificates.
     pub fn new(settings: ClientSettings) -> Result<Self, ClientError> {
         let body_cap = settings.body_cap;
-        let requests = Requests::new(settings)?;
-        Ok(Self { requests, body_cap })
+        let credential = settings.credential.clone();
+        Ok(Self {
+            requests: Requests::new(settings)?,
+            credential,
+            body_cap,
+            valid: Mutex::default(),
+        })
     }
 
-    async fn read_pool(
-        &self,
-        pool: &PoolRef,
-        pause: &mut Option<Duration>,
-    ) -> Result<Pool, ReadError> {
+    /// How the credential does with this organization.
+    #[must_use]
+    pub fn credential_health(&self) -> CredentialHealth {
+        CredentialHealth {
+            valid: *self.valid.lock().unwrap_or_else(PoisonError::into_inner),
+            expires: self.credential.expires(),
+        }
+    }
+
+    async fn read_pool(&self, pool: &PoolRef, record: &mut Record) -> Result<Pool, ReadError> {
         let shown = pool.to_string();
         let answer = match pool {
             PoolRef::Name(name) => {
                 let query = [("poolName", &**name)];
-                self.requests.get("pools", &query, None, pause).await?
+                self.requests.get("pools", &query, None, record).await?
             }
             PoolRef::Id(id) => {
                 let path = format!("pools/{id}");
-                self.requests.get(&path, &[], Some(&shown), pause).await?
+                self.requests.get(&path, &[], Some(&shown), record).await?
             }
         };
         let body = answer.whole(POOLS_CAP).await?;
@@ -158,7 +227,7 @@ impl Client {
     async fn read_jobs(
         &self,
         pool: PoolId,
-        pause: &mut Option<Duration>,
+        record: &mut Record,
     ) -> Result<Vec<JobRequest>, ReadError> {
         let path = format!("pools/{pool}/jobrequests");
         let shown = format!("#{pool}");
@@ -169,7 +238,7 @@ impl Client {
         loop {
             let mut query = vec![("completedRequestCount", "0")];
             query.extend(token.as_deref().map(|token| ("continuationToken", token)));
-            let asked = self.requests.get(&path, &query, Some(&shown), pause);
+            let asked = self.requests.get(&path, &query, Some(&shown), record);
             let mut answer = asked.await?;
             let mut list = ListReader::new(rows);
             while let Some(chunk) = answer.chunk(&mut budget).await? {
@@ -186,7 +255,7 @@ impl Client {
                 return Err(shape("its pages come round to one that was read before"));
             }
             token = Some(next);
-            match *pause {
+            match record.pause {
                 // Nobody above sees a page, so what it asks for is heeded here.
                 Some(short) if short <= LONGEST_PAGE_PAUSE => sleep(short).await,
                 // Too long to keep half a list: it is begun anew after it.
@@ -197,29 +266,52 @@ impl Client {
     }
 
     /// What came of it, without the credential in any error.
-    fn told<T>(&self, outcome: Result<T, ReadError>, pause: Option<Duration>) -> Reading<T> {
-        Reading {
-            outcome: outcome.map_err(|error| self.requests.hidden(error)),
-            pause,
+    fn told<T>(&self, outcome: Result<T, ReadError>, record: &Record) -> Reading<T> {
+        if let Some(valid) = taken(&outcome) {
+            *self.valid.lock().unwrap_or_else(PoisonError::into_inner) = Some(valid);
         }
+        Reading {
+            outcome: outcome.map_err(|error| record.hidden(error)),
+            pause: record.pause,
+        }
+    }
+}
+
+/// Did the service take the credential? `None` where it was not asked, or says
+/// nothing of it.
+const fn taken<T>(outcome: &Result<T, ReadError>) -> Option<bool> {
+    match outcome {
+        Ok(_)
+        | Err(
+            ReadError::Forbidden { .. }
+            | ReadError::PoolNotFound { .. }
+            | ReadError::QueueId { .. },
+        ) => Some(true),
+        Err(
+            ReadError::CredentialRejected { .. }
+            | ReadError::CredentialExpired
+            | ReadError::CredentialMissing { .. }
+            | ReadError::AuthorityFailed { .. },
+        ) => Some(false),
+        Err(_) => None,
     }
 }
 
 impl AgentPools for Client {
     fn pool<'a>(&'a self, pool: &'a PoolRef) -> BoxFuture<'a, Reading<Pool>> {
         async move {
-            let mut pause = None;
-            let outcome = self.read_pool(pool, &mut pause).await;
-            self.told(outcome, pause)
+            let mut record = Record::default();
+            let outcome = self.read_pool(pool, &mut record).await;
+            self.told(outcome, &record)
         }
         .boxed()
     }
 
     fn unfinished_jobs(&self, pool: PoolId) -> BoxFuture<'_, Reading<Vec<JobRequest>>> {
         async move {
-            let mut pause = None;
-            let outcome = self.read_jobs(pool, &mut pause).await;
-            self.told(outcome, pause)
+            let mut record = Record::default();
+            let outcome = self.read_jobs(pool, &mut record).await;
+            self.told(outcome, &record)
         }
         .boxed()
     }

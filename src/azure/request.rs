@@ -5,30 +5,24 @@
 //! followed; no body is read beyond its cap, counted after decompression. How
 //! many are under way at once is for those who ask to decide.
 
-use std::{
-    error::Error,
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use reqwest::{
     Response, Url,
     header::{ACCEPT, HeaderMap, HeaderValue},
-    redirect,
 };
 
 use super::{
     ClientError, ClientSettings,
     answer::{self, Asked, Refusal, shorten, text_of},
-    credential::Credential,
+    connect::{self, causes},
+    credential::{Credential, Signature},
 };
 use crate::{domain::organization::OrganizationUrl, ports::ReadError};
 
 /// Of an error's body no more than this many bytes are read.
 const ERROR_CAP: u64 = 64 << 10;
-
-/// Connections kept open while nobody asks, per client.
-const IDLE_CONNECTIONS: usize = 2;
 
 /// Sends requests to one organization with one credential.
 pub(super) struct Requests {
@@ -42,6 +36,14 @@ pub(super) struct Requests {
 struct Limits {
     request: Duration,
     connect: Duration,
+}
+
+/// What one reading has shown to the service, and was told by it.
+#[derive(Default)]
+pub(super) struct Record {
+    /// How long the service wants to be left alone.
+    pub(super) pause: Option<Duration>,
+    shown: Vec<Signature>,
 }
 
 /// An answer of status 200 that says it is JSON, with its body still to come.
@@ -62,7 +64,6 @@ pub(super) struct Budget {
 
 impl Requests {
     pub(super) fn new(settings: ClientSettings) -> Result<Self, ClientError> {
-        super::install_crypto_provider();
         let user_agent = HeaderValue::from_str(&settings.user_agent);
         let user_agent = user_agent.map_err(|_| ClientError::UserAgent)?;
         let mut headers = HeaderMap::new();
@@ -70,15 +71,9 @@ impl Requests {
         // Azure DevOps: asks for an error in place of a way to the sign-in page.
         let suppress = HeaderValue::from_static("Suppress");
         headers.insert("x-tfs-fedauthredirect", suppress);
-        let http = reqwest::Client::builder()
-            .user_agent(user_agent)
-            .default_headers(headers)
-            .redirect(redirect::Policy::none())
-            .timeout(settings.request_timeout)
-            .connect_timeout(settings.connect_timeout)
-            .pool_max_idle_per_host(IDLE_CONNECTIONS)
-            .build()
-            .map_err(|error| ClientError::Http(causes(&error)))?;
+        let builder = connect::builder(&settings.connection())?;
+        let builder = builder.user_agent(user_agent).default_headers(headers);
+        let http = connect::build(builder)?;
         Ok(Self {
             http,
             organization: settings.organization,
@@ -91,20 +86,44 @@ impl Requests {
     }
 
     /// Asks for `{organization}/_apis/distributedtask/{path}?{query}`. `pool`
-    /// is the pool whose own address that is; `pause` becomes how long the
-    /// service wants to be left alone, whatever it answers.
+    /// is the pool whose own address that is. A signature that the service does
+    /// not know is replaced once, where the credential has another.
     pub(super) async fn get(
         &self,
         path: &str,
         query: &[(&str, &str)],
         pool: Option<&str>,
-        pause: &mut Option<Duration>,
+        record: &mut Record,
     ) -> Result<Answer, ReadError> {
         let url = self.address(path, query)?;
-        let request = self.credential.apply(self.http.get(url.clone()));
+        let asked = Asked { url: &url, pool };
+        let signature = self.credential.sign().await?;
+        let refused = match self.send(asked, &signature, record).await {
+            Err(
+                refused @ (ReadError::CredentialRejected { .. } | ReadError::CredentialExpired),
+            ) => refused,
+            other => return other,
+        };
+        match self.credential.replace(&signature).await {
+            Some(other) => {
+                let again = self.send(asked, &other, record).await;
+                again.map_err(|error| other.refused(error))
+            }
+            None => Err(signature.refused(refused)),
+        }
+    }
+
+    async fn send(
+        &self,
+        asked: Asked<'_>,
+        signature: &Signature,
+        record: &mut Record,
+    ) -> Result<Answer, ReadError> {
+        record.note(signature);
+        let request = signature.apply(self.http.get(asked.url.clone()));
         let sent = request.send().await;
         let response = sent.map_err(|error| self.limits.not_reached(&error))?;
-        *pause = answer::pause(response.status(), response.headers(), SystemTime::now());
+        record.pause = answer::pause(response.status(), response.headers(), SystemTime::now());
         if answer::is_good(response.status(), response.headers()) {
             return Ok(Answer {
                 continuation: continuation(response.headers()),
@@ -112,14 +131,41 @@ impl Requests {
                 limits: self.limits,
             });
         }
-        let asked = Asked { url: &url, pool };
         Err(refusal(response, asked).await)
     }
 
-    /// An error without the credential, whoever may have repeated it: a proxy's
-    /// page, a redirect, a member of a wrong type.
+    /// The address, percent-encoded. Azure DevOps: a raw space is a 400, so a
+    /// space is `%20` and not the `+` of HTML forms.
+    fn address(&self, path: &str, query: &[(&str, &str)]) -> Result<Url, ReadError> {
+        let mut text = format!("{}/_apis/distributedtask/{path}", self.organization);
+        for (index, (name, value)) in query.iter().enumerate() {
+            text.push(if index == 0 { '?' } else { '&' });
+            let encoded: String = url::form_urlencoded::byte_serialize(value.as_bytes()).collect();
+            text.extend([name, "=", &encoded.replace('+', "%20")]);
+        }
+        Url::parse(&text).map_err(|error| ReadError::Unreachable {
+            cause: format!("the address {text:?} is none: {error}").into(),
+        })
+    }
+}
+
+// === impl Record ===
+
+impl Record {
+    fn note(&mut self, signature: &Signature) {
+        // The pages of one list are signed alike most often.
+        if !self.shown.last().is_some_and(|last| last.is(signature)) {
+            self.shown.push(signature.clone());
+        }
+    }
+
+    /// An error without any token that was shown, whoever may have repeated it:
+    /// a proxy's page, a redirect, a member of a wrong type.
     pub(super) fn hidden(&self, error: ReadError) -> ReadError {
-        let hide = |text: Box<str>| shorten(&self.credential.hide(&text));
+        let hide = |text: Box<str>| {
+            let each = self.shown.iter();
+            shorten(&each.fold(text, |text, signature| signature.hide(&text)))
+        };
         match error {
             ReadError::Forbidden { message } => ReadError::Forbidden {
                 message: hide(message),
@@ -137,23 +183,15 @@ impl Requests {
             },
             ReadError::Unreachable { cause } => ReadError::Unreachable { cause: hide(cause) },
             ReadError::Cut { cause } => ReadError::Cut { cause: hide(cause) },
-            // The others hold numbers, and words of our own or the trigger's.
+            ReadError::QueueId { queue, pool, name } => ReadError::QueueId {
+                queue,
+                pool,
+                name: hide(name),
+            },
+            // The others hold numbers, and words of our own or the trigger's;
+            // or those of an authority, which hides what it was shown.
             other => other,
         }
-    }
-
-    /// The address, percent-encoded. Azure DevOps: a raw space is a 400, so a
-    /// space is `%20` and not the `+` of HTML forms.
-    fn address(&self, path: &str, query: &[(&str, &str)]) -> Result<Url, ReadError> {
-        let mut text = format!("{}/_apis/distributedtask/{path}", self.organization);
-        for (index, (name, value)) in query.iter().enumerate() {
-            text.push(if index == 0 { '?' } else { '&' });
-            let encoded: String = url::form_urlencoded::byte_serialize(value.as_bytes()).collect();
-            text.extend([name, "=", &encoded.replace('+', "%20")]);
-        }
-        Url::parse(&text).map_err(|error| ReadError::Unreachable {
-            cause: format!("the address {text:?} is none: {error}").into(),
-        })
     }
 }
 
@@ -253,26 +291,4 @@ async fn refusal(mut response: Response, asked: Asked<'_>) -> ReadError {
 fn continuation(headers: &HeaderMap) -> Option<Box<str>> {
     let token = text_of(headers, "x-ms-continuationtoken")?.trim();
     (!token.is_empty()).then(|| token.into())
-}
-
-/// The two innermost reasons. The outer ones say only that a request failed.
-fn causes(error: &reqwest::Error) -> Box<str> {
-    let mut reasons = Vec::new();
-    let mut next: Option<&dyn Error> = error.source();
-    while let Some(reason) = next {
-        let text = reason.to_string();
-        // Wrappers repeat what they wrap.
-        if reasons
-            .last()
-            .is_none_or(|last: &String| !last.contains(&text))
-        {
-            reasons.push(text);
-        }
-        next = reason.source();
-    }
-    if reasons.is_empty() {
-        return shorten(&error.to_string());
-    }
-    let inner = reasons.len().saturating_sub(2);
-    shorten(&reasons[inner..].join(": "))
 }

@@ -1,9 +1,10 @@
 //! Configuration: flags and environment, read once into plain data.
 //!
-//! May import: domain. Invariant: the environment and the files of secrets are
-//! read here and nowhere else; a configuration is either whole or refused with
-//! every problem that it has; a secret stands in no message and behind no flag
-//! that would show it to everybody who can list processes.
+//! May import: domain. Invariant: the environment is read here and nowhere else,
+//! and so are files, but for those whose content may change while they are in
+//! use; a configuration is either whole or refused with every problem that it
+//! has; a secret stands in no message and behind no flag that would show it to
+//! everybody who can list processes.
 
 mod check;
 mod demo;
@@ -11,6 +12,7 @@ mod emulator;
 mod quantity;
 mod secrets;
 mod serve;
+mod tenancy;
 mod tls;
 
 use std::{env, fmt};
@@ -19,6 +21,11 @@ pub use check::{CheckArgs, CheckConfig};
 pub use demo::{DemoArgs, DemoConfig};
 pub use emulator::{EmulatorArgs, EmulatorConfig};
 pub use serve::{ServeArgs, ServeConfig};
+pub use tenancy::{
+    Application, ConnectionConfig, ConnectionSettings, CredentialConfig, DEFAULT_CREDENTIAL,
+    IdentityConfig, IdentityEndpoint, ProxyConfig, ProxyLogin, SecretSource, TenancyConfig,
+    TokenConfig,
+};
 pub use tls::TlsFiles;
 
 /// Every problem of a configuration.

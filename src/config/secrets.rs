@@ -28,7 +28,7 @@ pub(super) struct Places<'a> {
 
 /// Why there is no secret.
 #[derive(Debug, thiserror::Error)]
-enum SecretError {
+pub(super) enum SecretError {
     #[error("cannot read {path}: {cause}; check that the file is there and may be read")]
     Unreadable { path: String, cause: io::Error },
     #[error("is larger than {LARGEST} bytes; is it the right file?")]
@@ -56,15 +56,13 @@ impl Places<'_> {
                 None
             }
             (Some(value), None) => problems.take(self.variable, checked(&value)),
-            (None, Some(path)) => {
-                let text = from_file(path).and_then(|text| checked(&text));
-                problems.take(self.file_flag, text)
-            }
+            (None, Some(path)) => problems.take(self.file_flag, from_file(path)),
         }
     }
 }
 
-fn from_file(path: &Path) -> Result<String, SecretError> {
+/// The secret that a file holds now.
+pub(super) fn from_file(path: &Path) -> Result<SecretString, SecretError> {
     let mut bytes = Vec::new();
     File::open(path)
         .and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes))
@@ -75,10 +73,12 @@ fn from_file(path: &Path) -> Result<String, SecretError> {
     if bytes.len() as u64 > LARGEST {
         return Err(SecretError::TooLarge);
     }
-    String::from_utf8(bytes).map_err(|_| SecretError::NotText)
+    let text = String::from_utf8(bytes).map_err(|_| SecretError::NotText)?;
+    checked(&text)
 }
 
-fn checked(text: &str) -> Result<SecretString, SecretError> {
+/// The secret in a text, such as a variable's.
+pub(super) fn checked(text: &str) -> Result<SecretString, SecretError> {
     // A file most often ends with a line break, and so does a pasted value.
     let text = text.trim();
     if text.is_empty() {

@@ -1,21 +1,12 @@
-//! Credentials: what proves to Azure DevOps who asks.
+//! Personal access tokens: read from a text, and hidden in others.
 //!
-//! May import: nothing of ours. Invariant: a token leaves this module in one
-//! way only, as a header that is marked sensitive; no text, log or error ever
-//! shows it.
+//! May import: its siblings. Invariant: what is a token can stand in a header,
+//! and no message about one that cannot holds any of it.
 
-use std::{borrow::Cow, fmt};
+use std::fmt;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use reqwest::RequestBuilder;
 use secrecy::{ExposeSecret as _, SecretString};
-
-/// What a client shows to the service.
-#[derive(Clone)]
-pub enum Credential {
-    /// A personal access token.
-    PersonalAccessToken(PersonalAccessToken),
-}
 
 /// A personal access token, trimmed and printable.
 ///
@@ -41,38 +32,6 @@ pub enum CredentialError {
     },
 }
 
-// === impl Credential ===
-
-impl Credential {
-    /// Signs a request.
-    pub(super) fn apply(&self, request: RequestBuilder) -> RequestBuilder {
-        match self {
-            // Azure DevOps: basic authentication; any user name will do.
-            // `basic_auth` marks the header as sensitive.
-            Self::PersonalAccessToken(token) => {
-                request.basic_auth("", Some(token.0.expose_secret()))
-            }
-        }
-    }
-
-    /// Takes the credential out of a text that came from outside. A proxy's
-    /// error page may well repeat the headers of the request.
-    pub(super) fn hide<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        let Self::PersonalAccessToken(token) = self;
-        let token = token.0.expose_secret();
-        let encoded = STANDARD.encode(format!(":{token}"));
-        if text.contains(token) || text.contains(&encoded) {
-            let hidden = text.replace(token, "***").replace(&encoded, "***");
-            return Cow::Owned(hidden);
-        }
-        // A host's name, for one, comes in small letters.
-        if text.to_lowercase().contains(&token.to_lowercase()) {
-            return Cow::Borrowed("***");
-        }
-        Cow::Borrowed(text)
-    }
-}
-
 // === impl PersonalAccessToken ===
 
 impl PersonalAccessToken {
@@ -96,6 +55,16 @@ impl PersonalAccessToken {
         }
         Ok(Self(token.into()))
     }
+
+    pub(super) const fn secret(&self) -> &SecretString {
+        &self.0
+    }
+
+    /// Takes the token out of a text, as it is and as the header has it.
+    pub(super) fn hide(&self, text: &str) -> String {
+        let encoded = STANDARD.encode(format!(":{}", self.0.expose_secret()));
+        super::hide(&text.replace(&encoded, "***"), &self.0)
+    }
 }
 
 impl fmt::Debug for PersonalAccessToken {
@@ -104,26 +73,16 @@ impl fmt::Debug for PersonalAccessToken {
     }
 }
 
-impl fmt::Debug for Credential {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::PersonalAccessToken(token) => token.fmt(f),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::Credential, *};
 
     fn check(text: &str, expected: Result<&str, &str>) {
         match (PersonalAccessToken::parse(&text.into()), expected) {
             (Ok(token), Ok(inner)) => {
                 assert_eq!(token.0.expose_secret(), inner);
-                let shown = format!(
-                    "{token:?} {:?}",
-                    Credential::PersonalAccessToken(token.clone())
-                );
+                let credential = Credential::PersonalAccessToken(token.clone());
+                let shown = format!("{token:?} {credential:?}");
                 assert!(!shown.contains(inner), "{shown}");
             }
             (Err(error), Err(part)) => {
@@ -152,10 +111,9 @@ mod tests {
     #[test]
     fn what_others_repeat_is_hidden() {
         let token = PersonalAccessToken::parse(&"s3cr3t".into()).unwrap();
-        let credential = Credential::PersonalAccessToken(token);
         let encoded = STANDARD.encode(":s3cr3t");
         let page = format!("denied: Basic {encoded} (s3cr3t)");
-        assert_eq!(credential.hide(&page), "denied: Basic *** (***)");
-        assert_eq!(credential.hide("denied"), "denied");
+        assert_eq!(token.hide(&page), "denied: Basic *** (***)");
+        assert_eq!(token.hide("denied"), "denied");
     }
 }
