@@ -11,6 +11,7 @@
 mod client;
 mod convert;
 mod incoming;
+mod limits;
 mod server;
 mod service;
 mod streams;

@@ -5,7 +5,8 @@
 
 use std::{convert::Infallible, future::pending, sync::Arc, time::Duration};
 
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, time::sleep};
+use tokio_util::task::TaskTracker;
 use tonic::{server::NamedService, transport::Server};
 use tonic_health::{ServingStatus, server::HealthReporter};
 
@@ -33,6 +34,11 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 /// And closed when none comes for this long.
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// Once the server has stopped and every call is answered, the last answers are
+/// on their way for this long at most. After that only those are left who do not
+/// read, or keep a stream of their own open: a call of reflection, say.
+const LAST_ANSWERS: Duration = Duration::from_secs(2);
+
 /// Why the server ended.
 #[derive(Debug, thiserror::Error)]
 pub enum GrpcError {
@@ -57,11 +63,13 @@ pub async fn serve<A: Answers>(
     metrics: Arc<Metrics>,
     shutdown: Shutdown,
 ) -> Result<(), GrpcError> {
+    let under_way = TaskTracker::new();
     let service = Service {
         answers,
         metrics: Arc::clone(&metrics),
         shutdown: shutdown.clone(),
         encrypted: tls.is_some(),
+        under_way: under_way.clone(),
     };
     let service = ExternalScalerServer::new(service).max_decoding_message_size(LARGEST_REQUEST);
     let reflection = tonic_reflection::server::Builder::configure()
@@ -87,6 +95,10 @@ pub async fn serve<A: Answers>(
         ended = server => Ok(ended?),
         never = tell_health(health, name, &shutdown) => match never {},
         never = keep_up(tls, &metrics) => match never {},
+        () = all_answered(&under_way, &shutdown) => {
+            tracing::info!("every call is answered; connections that callers did not close are closed");
+            Ok(())
+        }
         () = shutdown.cut() => {
             tracing::warn!("calls or connections were still open at the end of the shutdown; they are cut");
             Ok(())
@@ -113,6 +125,20 @@ async fn tell_health(
         health.clear_service_status(name).await;
     }
     pending().await
+}
+
+/// Ends when the server has stopped and nobody waits for an answer any more.
+async fn all_answered(calls: &TaskTracker, shutdown: &Shutdown) {
+    shutdown.stop().await;
+    calls.close();
+    loop {
+        calls.wait().await;
+        sleep(LAST_ANSWERS).await;
+        // A call that was on its way in may have begun meanwhile.
+        if calls.is_empty() {
+            return;
+        }
+    }
 }
 
 async fn keep_up(tls: Option<Tls>, metrics: &Metrics) -> Infallible {

@@ -7,10 +7,12 @@
 
 use std::sync::Arc;
 
+use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 use tonic::{Request, Response, Status};
 
 use super::{
     convert,
+    limits::{self, Excess},
     proto::{
         GetMetricSpecResponse, GetMetricsRequest, GetMetricsResponse, IsActiveResponse,
         ScaledObjectRef, external_scaler_server::ExternalScaler,
@@ -34,11 +36,23 @@ pub(super) struct Service<A> {
     pub(super) shutdown: Shutdown,
     /// Do all calls come over TLS? The port takes nothing else then.
     pub(super) encrypted: bool,
+    /// Calls that are not answered yet, and streams that are not open yet.
+    pub(super) under_way: TaskTracker,
 }
 
 impl<A> Service<A> {
-    fn call<'a>(&self, object: &'a ScaledObjectRef) -> answers::Call<'a> {
-        convert::call(object, self.encrypted)
+    /// Counts a call until it is over, for metrics and for the way down.
+    fn begin(&self, rpc: Rpc) -> (Call<'_>, TaskTrackerToken) {
+        (self.metrics.call(rpc), self.under_way.token())
+    }
+
+    fn asked<'a>(
+        &self,
+        call: &mut Call<'_>,
+        object: &'a ScaledObjectRef,
+    ) -> Result<answers::Call<'a>, Status> {
+        within(call, limits::check_trigger(object))?;
+        Ok(convert::call(object, self.encrypted))
     }
 }
 
@@ -51,8 +65,8 @@ impl<A: Answers> ExternalScaler for Service<A> {
         &self,
         request: Request<ScaledObjectRef>,
     ) -> Result<Response<IsActiveResponse>, Status> {
-        let mut call = self.metrics.call(Rpc::IsActive);
-        let asked = self.call(request.get_ref());
+        let (mut call, _under_way) = self.begin(Rpc::IsActive);
+        let asked = self.asked(&mut call, request.get_ref())?;
         let answer = self.answers.answer(&asked).await;
         let answer = ended(&mut call, answer)?;
         Ok(Response::new(convert::activity(answer.active)))
@@ -62,8 +76,9 @@ impl<A: Answers> ExternalScaler for Service<A> {
         &self,
         request: Request<ScaledObjectRef>,
     ) -> Result<Response<Self::StreamIsActiveStream>, Status> {
-        let mut call = self.metrics.call(Rpc::StreamIsActive);
-        let states = self.answers.activity(&self.call(request.get_ref()));
+        let (mut call, _under_way) = self.begin(Rpc::StreamIsActive);
+        let asked = self.asked(&mut call, request.get_ref())?;
+        let states = self.answers.activity(&asked);
         let states = ended(&mut call, states)?;
         let open = self.metrics.stream(Rpc::StreamIsActive);
         Ok(Response::new(streams::activity(
@@ -77,8 +92,9 @@ impl<A: Answers> ExternalScaler for Service<A> {
         &self,
         request: Request<ScaledObjectRef>,
     ) -> Result<Response<GetMetricSpecResponse>, Status> {
-        let mut call = self.metrics.call(Rpc::GetMetricSpec);
-        let spec = self.answers.spec(&self.call(request.get_ref()));
+        let (mut call, _under_way) = self.begin(Rpc::GetMetricSpec);
+        let asked = self.asked(&mut call, request.get_ref())?;
+        let spec = self.answers.spec(&asked);
         Ok(Response::new(convert::specs(ended(&mut call, spec)?)))
     }
 
@@ -86,7 +102,7 @@ impl<A: Answers> ExternalScaler for Service<A> {
         &self,
         request: Request<GetMetricsRequest>,
     ) -> Result<Response<GetMetricsResponse>, Status> {
-        let mut call = self.metrics.call(Rpc::GetMetrics);
+        let (mut call, _under_way) = self.begin(Rpc::GetMetrics);
         let GetMetricsRequest {
             scaled_object_ref,
             metric_name,
@@ -95,7 +111,8 @@ impl<A: Answers> ExternalScaler for Service<A> {
             call.answered(GrpcCode::InvalidArgument);
             return Err(no_scaling_object());
         };
-        let asked = self.call(&object);
+        within(&mut call, limits::check_metric_name(&metric_name))?;
+        let asked = self.asked(&mut call, &object)?;
         let answer = self.answers.answer(&asked).await;
         let answer = ended(&mut call, answer)?;
         Ok(Response::new(convert::values(metric_name, &answer)))
@@ -105,8 +122,9 @@ impl<A: Answers> ExternalScaler for Service<A> {
         &self,
         request: Request<ScaledObjectRef>,
     ) -> Result<Response<Self::StreamMetricSpecStream>, Status> {
-        let mut call = self.metrics.call(Rpc::StreamMetricSpec);
-        let spec = self.answers.spec(&self.call(request.get_ref()));
+        let (mut call, _under_way) = self.begin(Rpc::StreamMetricSpec);
+        let asked = self.asked(&mut call, request.get_ref())?;
+        let spec = self.answers.spec(&asked);
         let specs = convert::specs(ended(&mut call, spec)?);
         let open = self.metrics.stream(Rpc::StreamMetricSpec);
         Ok(Response::new(streams::specs(specs, open, &self.shutdown)))
@@ -126,6 +144,14 @@ fn ended<T>(call: &mut Call<'_>, result: Result<T, Unanswered>) -> Result<T, Sta
             Err(convert::status(code, unanswered.to_string()))
         }
     }
+}
+
+/// Counts a call that is beyond a limit.
+fn within(call: &mut Call<'_>, checked: Result<(), Excess>) -> Result<(), Status> {
+    checked.map_err(|excess| {
+        call.answered(GrpcCode::InvalidArgument);
+        convert::status(GrpcCode::InvalidArgument, excess.to_string())
+    })
 }
 
 fn no_scaling_object() -> Status {

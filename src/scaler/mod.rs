@@ -6,6 +6,7 @@
 
 pub mod answer;
 pub mod answers;
+pub mod newcomers;
 pub mod status;
 
 mod declarations;

@@ -1,5 +1,7 @@
 //! How the server goes down.
 
+use tokio::time;
+
 use super::*;
 
 #[tokio::test]
@@ -79,4 +81,41 @@ async fn a_call_that_never_ends_cannot_hold_the_shutdown() {
     served.shutdown.cut_now();
     served.server.await.unwrap().unwrap();
     assert!(!call.is_finished());
+}
+
+/// Callers who keep a stream of their own open, or do not read, hold it no
+/// longer than the last answers take.
+#[tokio::test]
+async fn a_peer_that_hangs_cannot_hold_the_shutdown() {
+    let mut served = serve(Ok(3)).await;
+    let mut reflection = ServerReflectionClient::new(served.channel.clone());
+    let never = reflection.server_reflection_info(futures::stream::pending());
+    let never = never.await.unwrap();
+    served.answers.close_gate();
+    let mut client = served.client.clone();
+    let call = tokio::spawn(async move { client.get_metrics(question()).await });
+    let mut asked = served.answers.asked.subscribe();
+    asked.wait_for(|asked| *asked == 1).await.unwrap();
+
+    let settled = async || {
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+    };
+    served.shutdown.begin_stop();
+    settled().await;
+    // A call is under way: nothing is cut, however long it takes.
+    time::pause();
+    time::advance(Duration::from_secs(20)).await;
+    time::resume();
+    settled().await;
+    assert!(!served.server.is_finished());
+    served.answers.gate.add_permits(1);
+    assert!(call.await.unwrap().is_ok(), "it is answered");
+    time::pause();
+    let began = Instant::now();
+    let ended = time::timeout(Duration::from_secs(60), &mut served.server).await;
+    ended.expect("it ends").unwrap().unwrap();
+    assert!(began.elapsed().as_secs() <= 2);
+    drop(never);
 }

@@ -98,22 +98,24 @@ impl Served {
     }
 
     /// All five calls, each with its name and how it failed.
-    async fn failures(&mut self) -> [(&'static str, Option<Status>); 5] {
+    async fn failures(&mut self, object: &ScaledObjectRef) -> [(&'static str, Option<Status>); 5] {
+        let mut question = question();
+        question.scaled_object_ref = Some(object.clone());
         let client = &mut self.client;
         [
-            ("IsActive", client.is_active(object()).await.err()),
+            ("IsActive", client.is_active(object.clone()).await.err()),
             (
                 "StreamIsActive",
-                client.stream_is_active(object()).await.err(),
+                client.stream_is_active(object.clone()).await.err(),
             ),
             (
                 "GetMetricSpec",
-                client.get_metric_spec(object()).await.err(),
+                client.get_metric_spec(object.clone()).await.err(),
             ),
-            ("GetMetrics", client.get_metrics(question()).await.err()),
+            ("GetMetrics", client.get_metrics(question).await.err()),
             (
                 "StreamMetricSpec",
-                client.stream_metric_spec(object()).await.err(),
+                client.stream_metric_spec(object.clone()).await.err(),
             ),
         ]
     }
@@ -230,7 +232,7 @@ async fn what_is_unanswered_has_its_code_and_its_own_words() {
     let mut served = serve(Ok(0)).await;
     for (unanswered, code) in table {
         *served.answers.script.lock().unwrap() = Err(unanswered.clone());
-        for (rpc, status) in served.failures().await {
+        for (rpc, status) in served.failures(&object()).await {
             let status = status.unwrap_or_else(|| panic!("{rpc} answers {unanswered:?}"));
             assert_eq!((rpc, status.code()), (rpc, code), "{unanswered:?}");
             assert_eq!(status.message(), unanswered.to_string());
@@ -258,6 +260,22 @@ async fn a_request_without_a_scaling_object_or_too_large_is_refused() {
         status.message().contains("scaledObjectRef is missing"),
         "{status}"
     );
+    let mut many = object();
+    many.scaler_metadata
+        .extend((0..128).map(|n| (format!("key{n}"), String::new())));
+    for (rpc, status) in served.failures(&many).await {
+        let status = status.unwrap_or_else(|| panic!("{rpc} answers"));
+        assert_eq!((rpc, status.code()), (rpc, Code::InvalidArgument));
+        let limit = "129 keys; at most 128 are read";
+        assert!(status.message().contains(limit), "{rpc}: {status}");
+    }
+    let mut named = question();
+    named.metric_name = "x".repeat(1025);
+    let status = served.client.get_metrics(named).await.unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument);
+    assert!(status.message().contains("metricName"), "{status}");
+    assert!(served.answers.last.lock().unwrap().is_none());
+    served.check_metric(r#"azp_grpc_requests_total{code="INVALID_ARGUMENT",rpc="GetMetrics"} 3"#);
     let mut large = object();
     let padding = "x".repeat(300 * 1024);
     large.scaler_metadata.insert("padding".to_owned(), padding);
