@@ -21,6 +21,9 @@ pub struct Options {
     /// Where its files lie while it runs; a new directory under the system's
     /// temporary one when `None`. Must be absent or empty.
     pub directory: Option<PathBuf>,
+    /// Whether KEDA runs. Without it there are its kinds, and nobody who acts on
+    /// them.
+    pub keda: bool,
 }
 
 impl Default for Options {
@@ -28,6 +31,7 @@ impl Default for Options {
         Options {
             hpa_sync_period: Duration::from_secs(15),
             directory: None,
+            keda: true,
         }
     }
 }
@@ -101,6 +105,11 @@ impl Cluster {
         programs.push(control_plane::scheduler(&site)?);
         let controllers = control_plane::controller_manager(&site, options.hpa_sync_period)?;
         keda::define(&site, kubectl)?;
+        if !options.keda {
+            control_plane::until_controllers_work(kubectl, &controllers)?;
+            programs.push(controllers);
+            return Ok(());
+        }
         let operator = keda::operator(&site)?;
         let adapter = keda::adapter(&site)?;
         control_plane::until_controllers_work(kubectl, &controllers)?;
@@ -291,6 +300,33 @@ impl Cluster {
     /// With the program's name and the end of its log.
     pub fn check(&self) -> Result<()> {
         self.programs.iter().try_for_each(Process::check)
+    }
+
+    /// Kills the apiserver; all the others stay, and miss it.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn stop_api_server(&self) -> Result<()> {
+        self.api_server().map(Process::kill)
+    }
+
+    /// Starts it again, on the same port, and waits until it is ready.
+    ///
+    /// # Errors
+    /// When it does not start, or not in time.
+    pub fn start_api_server(&self) -> Result<()> {
+        let api_server = self.api_server()?;
+        api_server.start_again()?;
+        control_plane::until_ready(api_server, &self.kubectl)
+    }
+
+    fn api_server(&self) -> Result<&Process> {
+        let mut programs = self.programs.iter();
+        let found = programs.find(|program| program.name() == control_plane::API_SERVER);
+        found.ok_or_else(|| Error::Answer {
+            what: "the cluster's programs".to_owned(),
+            answer: "no apiserver".to_owned(),
+        })
     }
 
     /// Ends all programs and removes all files, and returns when that is done.

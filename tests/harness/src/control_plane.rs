@@ -17,6 +17,9 @@ use crate::tools::Tools;
 /// cluster takes 10 to 20 s; what takes longer than this is stuck.
 pub(crate) const START: Duration = Duration::from_secs(120);
 
+/// The apiserver's name among the programs.
+pub(crate) const API_SERVER: &str = "kube-apiserver";
+
 /// The token of the cluster's only user, who may do everything.
 const TOKEN: &str = "azp-cluster-admin";
 
@@ -154,7 +157,7 @@ pub(crate) fn apiserver(site: &Site<'_>, kubectl: &Kubectl) -> Result<Process> {
     let certificates = &site.certificates;
     let file = |flag: &str, path: &Path| format!("--{flag}={}", path.display());
     let apiserver = site.start(
-        "kube-apiserver",
+        API_SERVER,
         &[
             format!("--etcd-servers=http://127.0.0.1:{}", site.ports.etcd),
             "--bind-address=127.0.0.1".to_owned(),
@@ -187,12 +190,17 @@ pub(crate) fn apiserver(site: &Site<'_>, kubectl: &Kubectl) -> Result<Process> {
         ],
         &[],
     )?;
+    until_ready(&apiserver, kubectl)?;
+    Ok(apiserver)
+}
+
+/// Waits until the apiserver is ready.
+pub(crate) fn until_ready(apiserver: &Process, kubectl: &Kubectl) -> Result<()> {
     apiserver.until_ready(START, || {
         kubectl
             .run(&["get", "--raw=/readyz", "--request-timeout=5s"], "")
             .is_ok()
-    })?;
-    Ok(apiserver)
+    })
 }
 
 /// Starts the controllers. The horizontal pod autoscaler is among them.

@@ -143,6 +143,7 @@ pub(crate) fn note(directory: &Path, name: &str) -> PathBuf {
 pub struct Process {
     name: String,
     log: PathBuf,
+    command: Mutex<Command>,
     child: Mutex<Child>,
     /// What it writes to stdout, line by line; behind a lock so that a cluster
     /// can be shared by the tests of a file.
@@ -160,21 +161,29 @@ impl Process {
         environment: &[(&str, &str)],
     ) -> Result<Process> {
         let log = directory.join("logs").join(format!("{name}.log"));
-        let log_file = append(&log)?;
-        let mut child = command(directory, name, program)
-            .args(arguments)
-            .envs(environment.iter().copied())
-            .stdout(Stdio::piped())
-            .stderr(log_file)
-            .spawn()
-            .doing(|| format!("starting {name}"))?;
-        let lines = Mutex::new(follow(child.stdout.take(), append(&log)?));
+        let mut command = command(directory, name, program);
+        command.args(arguments).envs(environment.iter().copied());
+        let (child, lines) = spawn(&mut command, name, &log)?;
         Ok(Process {
             name: name.to_owned(),
             log,
+            command: Mutex::new(command),
             child: Mutex::new(child),
-            lines,
+            lines: Mutex::new(lines),
         })
+    }
+
+    /// Starts a program again that was killed, as it was started before.
+    pub(crate) fn start_again(&self) -> Result<()> {
+        let (child, lines) = spawn(&mut lock(&self.command), &self.name, &self.log)?;
+        *lock(&self.child) = child;
+        *lock(&self.lines) = lines;
+        Ok(())
+    }
+
+    /// What it was started as.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// The next line on stdout and the moment it came; `None` at the deadline,
@@ -265,6 +274,21 @@ pub(crate) fn log_tail(log: &Path) -> String {
     let text = fs::read_to_string(log).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
+}
+
+/// Its stderr goes to the log, its stdout to the log and to whoever reads.
+fn spawn(
+    command: &mut Command,
+    name: &str,
+    log: &Path,
+) -> Result<(Child, Receiver<(Instant, String)>)> {
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(append(log)?)
+        .spawn()
+        .doing(|| format!("starting {name}"))?;
+    let lines = follow(child.stdout.take(), append(log)?);
+    Ok((child, lines))
 }
 
 fn append(log: &Path) -> Result<File> {

@@ -154,6 +154,7 @@ fn hold(arguments: &Arguments) -> Result<()> {
     let options = Options {
         hpa_sync_period: arguments.hpa_sync_period,
         directory: Some(arguments.directory.clone()),
+        ..Options::default()
     };
     // `up` hears this process on its stdout only.
     match Cluster::start(&options) {
