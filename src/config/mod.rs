@@ -7,6 +7,7 @@
 //! everybody who can list processes.
 
 mod check;
+mod cluster;
 mod demo;
 mod emulator;
 mod quantity;
@@ -18,6 +19,7 @@ mod tls;
 use std::{env, fmt};
 
 pub use check::{CheckArgs, CheckConfig};
+pub use cluster::{ClusterAccess, ClusterArgs, ClusterConfig};
 pub use demo::{DemoArgs, DemoConfig};
 pub use emulator::{EmulatorArgs, EmulatorConfig};
 pub use serve::{ServeArgs, ServeConfig};
