@@ -2,9 +2,9 @@
 //!
 //! The crate is built in floors; imports run downwards only, and
 //! `tests/floors.rs` keeps it so. From the bottom up: [`domain`] (pure
-//! decisions), [`ports`], [`azure`] (the REST client), [`pools`] (one watcher
-//! for each pool), [`scaler`] (answers), [`grpc`] and [`http`], [`app`] (the
-//! wiring), [`cli`]. [`emulator`] stands aside: an Azure DevOps organization in
+//! decisions), [`ports`], [`azure`] (the REST client) and [`kubernetes`],
+//! [`pools`] (one watcher for each pool), [`scaler`] (answers), [`grpc`] and
+//! [`http`], [`app`] (the wiring), [`cli`]. [`emulator`] stands aside: an Azure DevOps organization in
 //! memory that shares nothing with the client but the domain.
 
 pub mod app;
@@ -16,6 +16,7 @@ pub mod domain;
 pub mod emulator;
 pub mod grpc;
 pub mod http;
+pub mod kubernetes;
 pub mod pools;
 pub mod ports;
 pub mod scaler;

@@ -15,6 +15,10 @@ use tracing_subscriber::{
     EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _,
 };
 
+/// These log every try; what fails is told once, by `kubernetes`. The filter can
+/// name them to hear them again.
+const QUIET: &str = "kube_client=off,kube_runtime=off";
+
 /// Why logging did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
@@ -40,10 +44,11 @@ pub enum LogError {
 /// The filter cannot be read, or logging was started before.
 pub fn start(filter: &str, json: Option<bool>) -> Result<(), LogError> {
     let terminal = stderr().is_terminal();
-    let filter = EnvFilter::try_new(filter).map_err(|cause| LogError::Filter {
-        text: filter.to_owned(),
-        cause,
-    })?;
+    let filter =
+        EnvFilter::try_new(format!("{QUIET},{filter}")).map_err(|cause| LogError::Filter {
+            text: filter.to_owned(),
+            cause,
+        })?;
     let lines = tracing_subscriber::fmt::layer().with_writer(stderr);
     let lines = if json.unwrap_or(!terminal) {
         lines.json().flatten_event(true).boxed()

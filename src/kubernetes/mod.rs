@@ -1,0 +1,179 @@
+//! The cluster: scaling objects, their Jobs, and tokens in Secrets.
+//!
+//! May import: ports, domain, config, shutdown. The only place that knows kube.
+//! Invariants: it reads and never writes; an apiserver that goes away is no
+//! error, and the last that was seen stays; what is watched is reduced when it
+//! comes in, so that memory is for what decisions need.
+//!
+//! [`follow`] watches one kind of objects, [`rows`] says what of them is read,
+//! [`declared`], [`jobs`] with [`census`], and [`tokens`] make of it what the
+//! port promises, [`health`] tells how the watches are.
+
+mod census;
+mod connect;
+mod declared;
+mod failure;
+mod follow;
+mod health;
+mod jobs;
+mod rows;
+mod tokens;
+
+use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
+
+use kube::Client;
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until},
+};
+
+pub use self::{
+    connect::ConnectError,
+    failure::{Failure, Rule},
+    health::{Broken, Health},
+};
+use self::{
+    declared::{Told, WantedJobs},
+    health::Ledger,
+    tokens::SecretToken,
+};
+use crate::{
+    config::ClusterAccess,
+    domain::declared::{Declarations, Declared, JobCensus},
+    ports::{Cluster, SecretRef, Tokens},
+    shutdown::Shutdown,
+};
+
+/// What is watched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The namespaces; `None` for all.
+    pub namespaces: Option<BTreeSet<Box<str>>>,
+    /// Under which addresses triggers name this scaler. Where there are some,
+    /// Jobs are watched only if a `ScaledJob` has a trigger with one of them.
+    pub addresses: BTreeSet<Box<str>>,
+    /// When a Secret that may be read but not watched is read again.
+    pub read_again_after: Duration,
+}
+
+/// The cluster, as far as it may be seen.
+pub struct Kubernetes {
+    client: Client,
+    settings: Settings,
+    declared: watch::Sender<Option<Arc<Declarations>>>,
+    wanted: watch::Sender<WantedJobs>,
+    census: watch::Sender<Option<Arc<JobCensus>>>,
+    ledger: Arc<Ledger>,
+}
+
+// === impl Settings ===
+
+impl Default for Settings {
+    /// All namespaces, any address, 30 s.
+    fn default() -> Self {
+        Self {
+            namespaces: None,
+            addresses: BTreeSet::new(),
+            read_again_after: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Settings {
+    /// What one watch covers: a namespace, or all of them.
+    fn scopes(&self) -> impl Iterator<Item = Option<Box<str>>> {
+        let all = self.namespaces.is_none().then_some(None);
+        let named = self.namespaces.iter().flatten().cloned().map(Some);
+        all.into_iter().chain(named)
+    }
+
+    fn may_be_ours(&self, declared: &Declared) -> bool {
+        let named = |metadata: &std::collections::BTreeMap<String, String>| {
+            let address = metadata.get("scalerAddress");
+            address.is_some_and(|address| self.addresses.contains(address.as_str()))
+        };
+        self.addresses.is_empty() || declared.triggers.iter().any(named)
+    }
+}
+
+// === impl Kubernetes ===
+
+impl Kubernetes {
+    /// Finds the way to the apiserver. Asks nothing yet: see [`Kubernetes::run`].
+    ///
+    /// # Errors
+    /// There is no way, for want of a service account or of a usable file. An
+    /// apiserver that cannot be reached is no error.
+    pub async fn connect(access: &ClusterAccess, settings: Settings) -> Result<Self, ConnectError> {
+        Ok(Self {
+            client: connect::client(access).await?,
+            settings,
+            declared: watch::Sender::new(None),
+            wanted: watch::Sender::default(),
+            census: watch::Sender::new(None),
+            ledger: Arc::default(),
+        })
+    }
+
+    /// Watches until nothing new may be accepted. Nothing but the shutdown ends
+    /// it. Secrets are followed apart, by whoever holds their tokens.
+    pub async fn run(&self, shutdown: Shutdown) {
+        let Self {
+            client,
+            settings,
+            ledger,
+            ..
+        } = self;
+        let told = Told {
+            declared: &self.declared,
+            wanted: &self.wanted,
+        };
+        let wanted = self.wanted.subscribe();
+        tokio::select! {
+            () = shutdown.stop() => {}
+            () = declared::run(client, settings, ledger, told) => {}
+            () = jobs::run(client, settings, ledger, wanted, &self.census) => {}
+        }
+    }
+
+    /// Which watches are broken, and since when. Those of Secrets are not among
+    /// them: their tokens tell it.
+    #[must_use]
+    pub fn health(&self) -> watch::Receiver<Health> {
+        self.ledger.subscribe()
+    }
+}
+
+impl Cluster for Kubernetes {
+    fn declared(&self) -> watch::Receiver<Option<Arc<Declarations>>> {
+        self.declared.subscribe()
+    }
+
+    /// `None` too while no `ScaledJob` of ours is declared: nothing is watched
+    /// then.
+    fn job_pods(&self) -> watch::Receiver<Option<Arc<JobCensus>>> {
+        self.census.subscribe()
+    }
+
+    fn token(&self, secret: &SecretRef) -> Arc<dyn Tokens> {
+        let client = self.client.clone();
+        let again = self.settings.read_again_after;
+        Arc::new(SecretToken::new(client, secret.clone(), again))
+    }
+}
+
+impl fmt::Debug for Kubernetes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kubernetes")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Never, where there is no moment.
+async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}
