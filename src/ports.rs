@@ -34,6 +34,9 @@ pub trait AgentPools: Send + Sync + 'static {
 /// How a client stands with the service.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Standing {
+    /// Did the service take the credential when it was last shown? `None` until
+    /// it was.
+    pub valid: Option<bool>,
     /// What is left of the service's limit, in its own units, as it last said.
     /// Azure DevOps: says so only near the limit.
     pub rate_limit_left: Option<f64>,

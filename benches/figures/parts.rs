@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use azp_scaler::{
     app::App,
-    config::ServeConfig,
+    config::{ClusterConfig, ServeConfig, TenancyConfig, TokenConfig},
     domain::organization::OrganizationUrl,
     emulator::{Emulator, EmulatorHandle, Settings},
     grpc::proto::{ScaledObjectRef, external_scaler_client::ExternalScalerClient},
@@ -96,8 +96,11 @@ pub fn runtime() -> tokio::runtime::Runtime {
 fn config(url: &str, poll_interval: Duration) -> ServeConfig {
     let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
     ServeConfig {
-        url: OrganizationUrl::parse(url).unwrap(),
-        token: "bench".to_owned().into(),
+        tenancy: TenancyConfig::single(
+            OrganizationUrl::parse(url).unwrap(),
+            TokenConfig::Fixed("bench".to_owned().into()),
+        ),
+        cluster: ClusterConfig::off(),
         grpc_listen: any_port,
         tls: None,
         http_listen: any_port,

@@ -193,6 +193,12 @@ fn longest_wait(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     asked.into_iter().flatten().max()
 }
 
+/// What is left of the service's limit, where the answer says so.
+pub(super) fn limit_left(headers: &HeaderMap) -> Option<f64> {
+    let text = text_of(headers, "x-ratelimit-remaining")?.trim();
+    text.parse().ok().filter(|left: &f64| left.is_finite())
+}
+
 /// Azure DevOps: `Retry-After` in seconds. ASSUMPTION(retry-after-date): what
 /// stands before it may send the other form of HTTP, a date.
 fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {

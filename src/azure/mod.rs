@@ -49,7 +49,7 @@ use crate::{
         organization::OrganizationUrl,
         pool::{Pool, PoolId, PoolRef},
     },
-    ports::{AgentPools, ReadError, Reading},
+    ports::{AgentPools, ReadError, Reading, Standing},
 };
 
 /// The name under which requests are sent, unless the settings say another.
@@ -95,6 +95,8 @@ pub struct Client {
     body_cap: u64,
     /// Was the credential taken when it was last shown?
     valid: Mutex<Option<bool>>,
+    /// What the service last said that is left of its limit.
+    limit_left: Mutex<Option<f64>>,
 }
 
 /// Why there is no client.
@@ -189,6 +191,7 @@ impl Client {
             credential,
             body_cap,
             valid: Mutex::default(),
+            limit_left: Mutex::default(),
         })
     }
 
@@ -270,6 +273,10 @@ impl Client {
         if let Some(valid) = taken(&outcome) {
             *self.valid.lock().unwrap_or_else(PoisonError::into_inner) = Some(valid);
         }
+        if record.limit_left.is_some() {
+            let left = self.limit_left.lock();
+            *left.unwrap_or_else(PoisonError::into_inner) = record.limit_left;
+        }
         Reading {
             outcome: outcome.map_err(|error| record.hidden(error)),
             pause: record.pause,
@@ -298,6 +305,16 @@ const fn taken<T>(outcome: &Result<T, ReadError>) -> Option<bool> {
 }
 
 impl AgentPools for Client {
+    fn standing(&self) -> Standing {
+        let left = self.limit_left.lock();
+        Standing {
+            valid: *self.valid.lock().unwrap_or_else(PoisonError::into_inner),
+            rate_limit_left: *left.unwrap_or_else(PoisonError::into_inner),
+            #[expect(clippy::cast_precision_loss, reason = "seconds stay exact for ages")]
+            expires: self.credential.expires().map(|end| end.as_second() as f64),
+        }
+    }
+
     fn pool<'a>(&'a self, pool: &'a PoolRef) -> BoxFuture<'a, Reading<Pool>> {
         async move {
             let mut record = Record::default();

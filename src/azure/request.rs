@@ -43,6 +43,8 @@ struct Limits {
 pub(super) struct Record {
     /// How long the service wants to be left alone.
     pub(super) pause: Option<Duration>,
+    /// What the service says that is left of its limit.
+    pub(super) limit_left: Option<f64>,
     shown: Vec<Signature>,
 }
 
@@ -124,6 +126,7 @@ impl Requests {
         let sent = request.send().await;
         let response = sent.map_err(|error| self.limits.not_reached(&error))?;
         record.pause = answer::pause(response.status(), response.headers(), SystemTime::now());
+        record.limit_left = answer::limit_left(response.headers()).or(record.limit_left);
         if answer::is_good(response.status(), response.headers()) {
             return Ok(Answer {
                 continuation: continuation(response.headers()),

@@ -9,18 +9,30 @@ use crate::{app::App, config::ServeConfig, telemetry::logs};
 /// Serves until SIGTERM.
 pub(super) async fn serve(config: ServeConfig) -> anyhow::Result<()> {
     logs::start(&config.log, config.log_json)?;
+    let tenancy = &config.tenancy;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
-        organization = %config.url,
+        organizations = tenancy.rules.organizations.len(),
+        credentials = tenancy.credentials.len(),
+        cluster = config.cluster.access.is_some(),
+        tls = config.tls.is_some(),
         poll_interval = ?config.poll_interval,
         learn = ?config.learn,
         hooks = config.hook_secret.is_some(),
         "azp-scaler starts"
     );
-    if config.url.is_in_clear_text() {
+    for organization in &tenancy.rules.organizations {
+        if organization.is_in_clear_text() {
+            tracing::warn!(
+                %organization,
+                "the token travels in clear text; give the organization an https:// address"
+            );
+        }
+    }
+    if config.cluster.access.is_some() && config.cluster.addresses.is_empty() {
         tracing::warn!(
-            organization = %config.url,
-            "the token travels in clear text; give the organization an https:// address"
+            "--scaler-address is not set: after each start the scaler learns from KEDA's calls \
+             which triggers point at it, and answers for shared pools only then"
         );
     }
     let app = App::build(config).await?;

@@ -31,7 +31,7 @@ pub struct ClusterArgs {
     namespaces: Option<String>,
 
     /// The addresses under which triggers name this scaler in scalerAddress, such as
-    /// azp-scaler.keda:9090; unset: any.
+    /// azp-scaler.keda:9090; unset: they are learnt from calls, which takes --learn after each start.
     #[arg(long, env = "AZP_SCALER_ADDRESS", value_name = "HOST:PORT,...")]
     scaler_address: Option<String>,
 }
@@ -43,7 +43,7 @@ pub struct ClusterConfig {
     pub access: Option<ClusterAccess>,
     /// The namespaces that are watched; `None` for all.
     pub namespaces: Option<BTreeSet<Box<str>>>,
-    /// This scaler's addresses in triggers; any where it is empty.
+    /// This scaler's addresses in triggers; learnt from calls where it is empty.
     pub addresses: BTreeSet<Box<str>>,
 }
 
@@ -112,6 +112,20 @@ impl ClusterArgs {
             (other, _) => Err(format!(
                 "{other:?} is none of its values; write auto, off or required"
             )),
+        }
+    }
+}
+
+// === impl ClusterConfig ===
+
+impl ClusterConfig {
+    /// No cluster.
+    #[must_use]
+    pub const fn off() -> Self {
+        Self {
+            access: None,
+            namespaces: None,
+            addresses: BTreeSet::new(),
         }
     }
 }

@@ -25,8 +25,8 @@ pub use emulator::{EmulatorArgs, EmulatorConfig};
 pub use serve::{ServeArgs, ServeConfig};
 pub use tenancy::{
     Application, ConnectionConfig, ConnectionSettings, CredentialConfig, DEFAULT_CREDENTIAL,
-    IdentityConfig, IdentityEndpoint, ProxyConfig, ProxyLogin, SecretSource, TenancyConfig,
-    TokenConfig,
+    IdentityConfig, IdentityEndpoint, ProxyConfig, ProxyLogin, SecretSource, TenancyArgs,
+    TenancyConfig, TokenConfig,
 };
 pub use tls::TlsFiles;
 

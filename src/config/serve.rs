@@ -8,8 +8,10 @@ use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use secrecy::SecretString;
 
-use super::{ConfigError, Environment, Process, TlsFiles, quantity, secrets::Places, tls::TlsArgs};
-use crate::domain::organization::OrganizationUrl;
+use super::{
+    ClusterArgs, ClusterConfig, ConfigError, Environment, Process, TenancyConfig, TlsFiles,
+    quantity, secrets::Places, tenancy::TenancyArgs, tls::TlsArgs,
+};
 
 /// The flags of `serve`, as text.
 #[derive(Clone, Debug, clap::Args)]
@@ -24,13 +26,11 @@ from a file, never from a flag: everybody who can list processes would see it th
 The shortest start:
   AZP_URL=https://dev.azure.com/ORGANIZATION AZP_TOKEN=... azp-scaler serve")]
 pub struct ServeArgs {
-    /// The organization: https://dev.azure.com/ORGANIZATION or https://HOST/COLLECTION.
-    #[arg(long, env = "AZP_URL", value_name = "URL", hide_env_values = true)]
-    url: Option<String>,
+    #[command(flatten)]
+    tenancy: TenancyArgs,
 
-    /// A file that holds the token; instead of AZP_TOKEN.
-    #[arg(long, env = "AZP_TOKEN_FILE", value_name = "PATH")]
-    token_file: Option<PathBuf>,
+    #[command(flatten)]
+    cluster: ClusterArgs,
 
     /// Where KEDA asks (gRPC).
     #[arg(
@@ -171,10 +171,10 @@ pub struct ServeArgs {
 /// What `serve` needs to know.
 #[derive(Clone, Debug)]
 pub struct ServeConfig {
-    /// The organization.
-    pub url: OrganizationUrl,
-    /// The personal access token.
-    pub token: SecretString,
+    /// Organizations, credentials, and who may use which.
+    pub tenancy: TenancyConfig,
+    /// The cluster, where there is one to be asked.
+    pub cluster: ClusterConfig,
     /// Where gRPC listens.
     pub grpc_listen: SocketAddr,
     /// TLS on that port; without it everybody there speaks in clear text.
@@ -244,8 +244,8 @@ impl ServeArgs {
         environment: &impl Environment,
         problems: &mut ConfigError,
     ) -> Option<ServeConfig> {
-        let url = self.url(problems);
-        let token = self.token(environment, problems);
+        let tenancy = self.tenancy.read(environment, problems);
+        let cluster = self.cluster.read(environment, problems);
         let hook_secret = self.hook_secret(environment, problems);
         let grpc_listen = problems.take("--grpc-listen", address(&self.grpc_listen));
         let tls = self.tls.resolve(problems);
@@ -272,8 +272,8 @@ impl ServeArgs {
         let body_cap = quantity::size(&self.body_cap, 1 << 20..=4 << 30);
         let body_cap = problems.take("--body-cap", body_cap);
         let config = ServeConfig {
-            url: url?,
-            token: token?,
+            tenancy: tenancy?,
+            cluster: cluster?,
             grpc_listen: grpc_listen?,
             tls,
             http_listen: http_listen?,
@@ -294,36 +294,6 @@ impl ServeArgs {
         };
         config.check_together(problems);
         Some(config)
-    }
-
-    fn url(&self, problems: &mut ConfigError) -> Option<OrganizationUrl> {
-        let Some(text) = self.url.as_deref() else {
-            let what = "is not set; set AZP_URL to https://dev.azure.com/ORGANIZATION or \
-                https://HOST/COLLECTION";
-            problems.add("AZP_URL", what);
-            return None;
-        };
-        problems.take("AZP_URL or --url", OrganizationUrl::parse(text))
-    }
-
-    fn token(
-        &self,
-        environment: &impl Environment,
-        problems: &mut ConfigError,
-    ) -> Option<SecretString> {
-        let places = Places {
-            variable: "AZP_TOKEN",
-            file_flag: "AZP_TOKEN_FILE or --token-file",
-            file: self.token_file.as_deref(),
-        };
-        let before = problems.problems.len();
-        let token = places.read(environment, problems);
-        if token.is_none() && problems.problems.len() == before {
-            let what = "is not set; set AZP_TOKEN, or AZP_TOKEN_FILE (--token-file) to a file \
-                that holds a personal access token with the scope Agent Pools (Read)";
-            problems.add("AZP_TOKEN", what);
-        }
-        token
     }
 
     fn hook_secret(

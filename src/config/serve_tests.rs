@@ -6,6 +6,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, builder::Resettable
 use secrecy::ExposeSecret as _;
 
 use super::*;
+use crate::config::TokenConfig;
 
 #[derive(Debug, Parser)]
 struct Program {
@@ -61,8 +62,12 @@ fn the_flags_are_well_formed() {
 #[test]
 fn the_shortest_start_has_every_default() {
     let config = resolve(&[URL], &[TOKEN]).unwrap();
-    assert_eq!(config.url.as_str(), "https://dev.azure.com/contoso");
-    assert_eq!(config.token.expose_secret(), "s3cret-token");
+    let organizations = &config.tenancy.rules.organizations;
+    assert_eq!(organizations[0].as_str(), "https://dev.azure.com/contoso");
+    let TokenConfig::Fixed(token) = &config.tenancy.credentials[0].token else {
+        panic!("{config:?}")
+    };
+    assert_eq!(token.expose_secret(), "s3cret-token");
     assert_eq!(config.grpc_listen.to_string(), "0.0.0.0:9090");
     assert_eq!(config.http_listen.to_string(), "0.0.0.0:8080");
     let seconds = [
@@ -96,7 +101,8 @@ fn a_secret_comes_from_its_variable_or_its_file() {
     let path = path.as_str();
     let flags = [URL, "--token-file", path, "--hook-secret-file", path];
     let config = resolve(&flags, &[]).unwrap();
-    assert_eq!(config.token.expose_secret(), "from-file");
+    let token = &config.tenancy.credentials[0].token;
+    assert!(matches!(token, TokenConfig::File(_)), "{token:?}");
     assert_eq!(config.hook_secret.unwrap().expose_secret(), "from-file");
     check_refused(
         &flags,

@@ -32,7 +32,7 @@ pub(super) const fn code(unanswered: &Unanswered) -> GrpcCode {
     match unanswered {
         Unanswered::Trigger(_) | Unanswered::ScalingObject(_) => GrpcCode::InvalidArgument,
         Unanswered::Denied(_) | Unanswered::NoCluster => GrpcCode::PermissionDenied,
-        Unanswered::TooMany { .. } => GrpcCode::ResourceExhausted,
+        Unanswered::TooMany { .. } | Unanswered::Crowded(_) => GrpcCode::ResourceExhausted,
         Unanswered::Learning { .. }
         | Unanswered::NotReadYet { .. }
         | Unanswered::Unreadable { .. }

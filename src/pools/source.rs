@@ -6,10 +6,7 @@
 //! place included.
 
 use std::{
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU8, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -54,8 +51,6 @@ pub struct Source {
     /// Apart, so that pools which cannot be found never hold up those which are.
     lookups: Semaphore,
     quota: Arc<Quota>,
-    /// Did the service take the credential at the last try?
-    taken: AtomicU8,
     metrics: Arc<Metrics>,
 }
 
@@ -65,11 +60,6 @@ pub struct Source {
 pub struct Quota {
     quiet_until: Mutex<Option<Instant>>,
 }
-
-/// Values of `taken`.
-const UNTRIED: u8 = 0;
-const REJECTED: u8 = 1;
-const TAKEN: u8 = 2;
 
 /// What came of a reading.
 pub(super) struct Asked<T> {
@@ -97,7 +87,6 @@ impl Source {
             readings: Semaphore::new(settings.places.max(1)),
             lookups: Semaphore::new(settings.places.div_ceil(2).max(1)),
             quota: Arc::default(),
-            taken: AtomicU8::new(UNTRIED),
             metrics,
         }
     }
@@ -160,38 +149,13 @@ impl Source {
         if let Some(pause) = pause {
             self.quota.pause(pause);
         }
-        self.note_credential(outcome.as_ref().err());
         Asked { at, outcome }
-    }
-
-    /// Did the service take the credential when it was last asked? `None` before
-    /// it has said so.
-    #[must_use]
-    pub fn credential_is_valid(&self) -> Option<bool> {
-        match self.taken.load(Ordering::Relaxed) {
-            UNTRIED => None,
-            taken => Some(taken == TAKEN),
-        }
     }
 
     /// How the client stands with the service.
     #[must_use]
     pub fn standing(&self) -> Standing {
         self.api.standing()
-    }
-
-    /// Most failures say nothing of the credential.
-    fn note_credential(&self, error: Option<&ReadError>) {
-        let taken = match error {
-            None | Some(ReadError::PoolNotFound { .. } | ReadError::Forbidden { .. }) => TAKEN,
-            Some(
-                ReadError::CredentialRejected { .. }
-                | ReadError::CredentialExpired
-                | ReadError::CredentialMissing { .. },
-            ) => REJECTED,
-            Some(_) => return,
-        };
-        self.taken.store(taken, Ordering::Relaxed);
     }
 
     /// For how long a reading may be under way or wait for its place before

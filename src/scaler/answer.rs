@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use super::newcomers::Crowded;
 use crate::{
     domain::{number::Number, tenancy::Denied, trigger::TriggerError},
     ports::ReadError,
@@ -58,6 +59,9 @@ pub enum Unanswered {
         /// The flag that sets it.
         flag: &'static str,
     },
+    /// More unknown scaling objects at once than anybody has.
+    #[error(transparent)]
+    Crowded(#[from] Crowded),
     /// The scaler has just started and does not know yet which other scaling
     /// objects share the pool.
     #[error(

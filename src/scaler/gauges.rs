@@ -126,7 +126,7 @@ fn credentials(inner: &Inner) -> Vec<CredentialGauges> {
             organization: source.organization().name().to_owned(),
             credential: source.id().credential.to_string(),
             known: CredentialKnown {
-                valid: source.credential_is_valid(),
+                valid: standing.valid,
                 expires: standing.expires,
                 rate_limit_left: standing.rate_limit_left,
             },

@@ -10,6 +10,7 @@
 
 use std::{
     collections::HashMap,
+    num::NonZeroU32,
     sync::{
         Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
@@ -24,6 +25,7 @@ use super::{
     answer::Unanswered,
     answers::Call,
     declarations::Known,
+    newcomers::Newcomers,
     registered::{ObjectKey, Parts, Registered, pairs},
     roster::{Roster, RosterKey, Rosters},
     sources::{Asking, Sources},
@@ -40,6 +42,12 @@ const SHORTEST_SUCCESSION: Duration = Duration::from_secs(60);
 
 /// More refused triggers than this are not remembered.
 const REFUSED_SHOWN: u64 = 1_000;
+
+/// After a restart KEDA calls for all that it has within a polling interval: so
+/// many at once, and so many a second after that. Whoever invents names makes
+/// no more of them known.
+const NEW_AT_ONCE: NonZeroU32 = NonZeroU32::new(1_000).expect("it is not 0");
+const NEW_PER_SECOND: NonZeroU32 = NonZeroU32::new(100).expect("it is not 0");
 
 /// What came of a trigger that the cluster declares.
 pub(super) enum Declaring {
@@ -68,6 +76,7 @@ pub(super) struct Registry {
     /// What the cluster declares.
     pub(super) known: Known,
     memory: Memory,
+    newcomers: Newcomers,
     /// By the keys of calls.
     called: Cache<ObjectKey, Arc<Registered>>,
     /// Scaling objects whose trigger was refused, with the reason.
@@ -87,6 +96,7 @@ impl Registry {
         Self {
             sources,
             memory,
+            newcomers: Newcomers::new(NEW_AT_ONCE, NEW_PER_SECOND),
             rosters: Rosters::default(),
             known,
             called: Cache::builder().time_to_idle(memory.forget_after).build(),
@@ -259,8 +269,10 @@ impl Registry {
         let registered = match self.known.standing_for(key) {
             Some(registered) => registered,
             None => {
+                // What the cluster has, nobody has invented.
                 if declared.is_none() {
                     self.check_room()?;
+                    self.newcomers.admit()?;
                 }
                 let token = call.metadata.get("personalAccessTokenFromEnv");
                 let token = token.map(String::as_str).filter(|token| !token.is_empty());

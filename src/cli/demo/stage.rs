@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     app::{Addresses, App},
-    config::{DemoConfig, ServeConfig},
+    config::{ClusterConfig, DemoConfig, ServeConfig, TenancyConfig, TokenConfig},
     domain::{demand::Demands, job::RequestId, organization::OrganizationUrl},
     emulator::{Clock, Emulator, EmulatorHandle, Fault, FaultKind, NewJobs, Refusal, Settings},
 };
@@ -115,8 +115,11 @@ impl Set {
 /// As `azp-scaler serve` would be set up, at the demo's pace.
 fn scaler(emulator: SocketAddr, rhythm: Rhythm) -> anyhow::Result<ServeConfig> {
     Ok(ServeConfig {
-        url: OrganizationUrl::parse(&format!("http://{emulator}/demo"))?,
-        token: SecretString::from(TOKEN),
+        tenancy: TenancyConfig::single(
+            OrganizationUrl::parse(&format!("http://{emulator}/demo"))?,
+            TokenConfig::Fixed(SecretString::from(TOKEN)),
+        ),
+        cluster: ClusterConfig::off(),
         grpc_listen: ANY_PORT,
         tls: None,
         http_listen: ANY_PORT,

@@ -9,6 +9,7 @@
 //! secret in them is needed, so that a new secret needs no restart.
 
 mod file;
+mod flags;
 mod single;
 mod sources;
 mod tree;
@@ -18,7 +19,7 @@ use std::{fmt, path::PathBuf, time::Duration};
 use secrecy::SecretString;
 use url::Url;
 
-pub use self::single::DEFAULT_CREDENTIAL;
+pub use self::{flags::TenancyArgs, single::DEFAULT_CREDENTIAL};
 use crate::domain::{organization::OrganizationUrl, tenancy::Rules};
 
 /// Everything that the operator allows, and what it takes to do it.

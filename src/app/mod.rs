@@ -4,23 +4,30 @@
 //! Invariant: an [`App`] is built, with its ports bound and nothing running, or
 //! it is not there; once it runs, a part that ends before its time ends all.
 
-use std::{net::SocketAddr, sync::Arc};
+mod clients;
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
 
+use self::clients::Clients;
 use crate::{
-    azure::{Client, ClientSettings, Credential, PersonalAccessToken},
-    config::ServeConfig,
+    config::{ClusterConfig, ServeConfig},
     grpc, http,
-    pools::{Intervals, PoolSettings, Pools, Source, SourceId, SourceSettings},
-    scaler::{Scaler, ScalerSettings, Sources},
+    kubernetes::{self, Kubernetes},
+    pools::{Intervals, PoolSettings, Pools, SourceSettings},
+    ports::Cluster,
+    scaler::{Scaler, ScalerSettings, SourceParts, Sources},
     shutdown::{Grace, Shutdown},
     telemetry::metrics::Metrics,
 };
 
 /// Requests to Azure DevOps under way at once.
 const READINGS_AT_ONCE: usize = 8;
+
+/// A Secret that may be read but not watched is read again after this.
+const SECRET_AGAIN_AFTER: Duration = Duration::from_secs(30);
 
 /// A scaler whose ports are bound and which does not run yet.
 #[derive(Debug)]
@@ -29,6 +36,7 @@ pub struct App {
     tls: Option<grpc::Tls>,
     http: TcpListener,
     scaler: Arc<Scaler>,
+    cluster: Option<Arc<Kubernetes>>,
     metrics: Arc<Metrics>,
     config: ServeConfig,
 }
@@ -58,22 +66,14 @@ impl App {
             None => None,
         };
         let metrics = Arc::new(Metrics::new());
-        let client = Client::new(client(&config)?)?;
-        let source = Source::new(
-            source_id(&config),
-            Arc::new(client),
-            source_settings(&config),
-            Arc::clone(&metrics),
-        );
-        let pools = Pools::new(pool_settings(&config));
-        let source = Arc::new(source);
-        let sources = Arc::new(Sources::single(source));
-        let scaler = Scaler::new(scaler_settings(&config), sources, pools, None);
+        let cluster = cluster(&config.cluster).await?;
+        let scaler = scaler(&config, cluster.as_ref(), &metrics)?;
         Ok(Self {
             grpc,
             tls,
             http,
             scaler: Arc::new(scaler),
+            cluster,
             metrics,
             config,
         })
@@ -123,7 +123,13 @@ impl App {
             ended("gRPC", grpc, &shutdown),
             ended("HTTP", http, &shutdown),
         );
-        tokio::try_join!(grpc, http)?;
+        let cluster = async {
+            if let Some(cluster) = &self.cluster {
+                cluster.run(shutdown.clone()).await;
+            }
+            Ok(())
+        };
+        tokio::try_join!(grpc, http, cluster)?;
         Ok(())
     }
 
@@ -163,21 +169,44 @@ async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
         .with_context(|| format!("cannot listen on {address}; choose another address by {flag}"))
 }
 
-fn client(config: &ServeConfig) -> anyhow::Result<ClientSettings> {
-    let credential = Credential::PersonalAccessToken(PersonalAccessToken::parse(&config.token)?);
-    Ok(ClientSettings {
-        request_timeout: config.request_timeout,
-        body_cap: config.body_cap,
-        ..ClientSettings::new(config.url.clone(), credential)
-    })
+/// The way to the cluster, where the configuration has one.
+async fn cluster(config: &ClusterConfig) -> anyhow::Result<Option<Arc<Kubernetes>>> {
+    let Some(access) = &config.access else {
+        return Ok(None);
+    };
+    let settings = kubernetes::Settings {
+        namespaces: config.namespaces.clone(),
+        // Which address is this scaler's is for the scaler to say: it knows
+        // that one service has several names.
+        addresses: std::collections::BTreeSet::new(),
+        read_again_after: SECRET_AGAIN_AFTER,
+    };
+    let cluster = Kubernetes::connect(access, settings).await?;
+    Ok(Some(Arc::new(cluster)))
 }
 
-/// One credential so far, so its name says no more.
-fn source_id(config: &ServeConfig) -> SourceId {
-    SourceId {
-        organization: config.url.clone(),
-        credential: "default".into(),
-    }
+fn scaler(
+    config: &ServeConfig,
+    cluster: Option<&Arc<Kubernetes>>,
+    metrics: &Arc<Metrics>,
+) -> anyhow::Result<Scaler> {
+    let cluster = cluster.map(|cluster| Arc::clone(cluster) as Arc<dyn Cluster>);
+    let sources = Sources::new(SourceParts {
+        rules: config.tenancy.rules.clone(),
+        organizations: Arc::new(Clients::new(config)?),
+        cluster: cluster.clone(),
+        settings: source_settings(config),
+        metrics: Arc::clone(metrics),
+        forget_after: config.forget_after,
+    });
+    let pools = Pools::new(pool_settings(config));
+    let settings = scaler_settings(config);
+    Ok(Scaler::new(
+        settings,
+        Arc::new(sources),
+        pools,
+        cluster.as_ref(),
+    ))
 }
 
 const fn source_settings(config: &ServeConfig) -> SourceSettings {
@@ -206,6 +235,6 @@ fn scaler_settings(config: &ServeConfig) -> ScalerSettings {
         learn: config.learn,
         forget_after: config.forget_after,
         max_scaling_objects: config.max_scaling_objects,
-        addresses: Vec::new(),
+        addresses: config.cluster.addresses.iter().cloned().collect(),
     }
 }
