@@ -4,9 +4,9 @@
 //! May import: cases. Invariant: a row says for which cases it holds and what the
 //! scaler's answer is instead, exactly; what no row explains must be equal.
 
-use azp_scaler::domain::trigger::keys::{Origin, find};
+use azp_scaler::domain::trigger::keys::find;
 
-use crate::case::{Case, with_jobs};
+use crate::case::{Case, Step, agent, with_jobs};
 
 /// One difference.
 pub struct Difference {
@@ -64,11 +64,20 @@ pub const DIFFERENCES: &[Difference] = &[
         },
     },
     Difference {
-        name: "unknown-key",
-        applies: |case| {
-            let mut keys = case.trigger.keys();
-            keys.any(|key| find(key).is_none_or(|key| key.origin != Origin::AzurePipelines))
+        name: "strategy",
+        applies: |case| case.value("strategy") == Some("accurate"),
+        // Where no job is on its way to an agent, which KEDA's key counts too.
+        here: Here::AsToTrigger(|case| case.with("scaleOnInFlight", "false")),
+        shown_by: || {
+            let mut case = with_jobs(3, "java");
+            case.past.insert(0, agent("runner", "java", true));
+            case.past.push(Step::Hour);
+            case.with("strategy", "accurate")
         },
+    },
+    Difference {
+        name: "unknown-key",
+        applies: |case| case.trigger.keys().any(|key| find(key).is_none()),
         here: Here::Refused,
         shown_by: || with_jobs(1, "java").with("Demands", "docker"),
     },

@@ -10,7 +10,7 @@ use proptest::{
     sample::{Index, select},
 };
 
-use crate::case::{Case, Metadata, Step};
+use crate::case::{Case, Metadata, Step, agent};
 
 /// What jobs ask for and triggers list, so that they often meet: the same in
 /// other letters, with operators, with white space, no demand at all.
@@ -37,6 +37,21 @@ const DEMANDS: &[&str] = &[
 ];
 
 const AGENTS: &[&str] = &["template-java", "template-docker", "Runner-1", "runner-2"];
+
+/// Agents that triggers name: those, in other letters too, and one that is not.
+const PARENTS: &[&str] = &[
+    "template-java",
+    "template-java",
+    "template-java",
+    "template-docker",
+    "template-docker",
+    "Template-Java",
+    "Runner-1",
+    "Runner-1",
+    "runner-1",
+    "runner-2",
+    "nobody",
+];
 
 /// What agents have beside what every agent has.
 const CAPABILITIES: &[(&str, &str)] = &[
@@ -70,12 +85,27 @@ const PADDINGS: &[&str] = &["", "", "", " ", "\t", "\n", "\u{a0}"];
 
 /// Any case.
 pub fn case() -> impl Strategy<Value = Case> {
-    let past = vec(step(), 0..14);
+    let past = (prop::bool::weighted(0.6), vec(step(), 0..14)).prop_map(|(templates, mut past)| {
+        if templates {
+            past.splice(0..0, self::templates());
+        }
+        past
+    });
     (past, trigger(), prop::bool::weighted(0.1)).prop_map(|(past, trigger, neighbour)| Case {
         past,
         trigger,
         neighbour,
     })
+}
+
+/// Offline agents, of which each can run other jobs, as `parent` needs them: a
+/// job that all agents of its pool could run names none of them.
+fn templates() -> [Step; 3] {
+    [
+        agent("template-java", "java", false),
+        agent("template-docker", "docker", false),
+        agent("bare", "nothing", false),
+    ]
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -91,7 +121,14 @@ fn step() -> impl Strategy<Value = Step> {
     });
     // A few queues are longer than any answer that is cut off.
     let count = prop_oneof![40 => 1..4_u32, 1 => 80..220_u32];
-    let demands = vec(select(DEMANDS).prop_map(str::to_owned), 0..3);
+    let usual: &[&[&str]] = &[
+        &["java", "Agent.Version -gtVersion 2.182.1"],
+        &["docker", "Agent.Version -gtVersion 2.182.1"],
+        &["Docker"],
+    ];
+    let usual = select(usual).prop_map(<[&str]>::to_vec);
+    let demands = prop_oneof![usual, vec(select(DEMANDS), 0..3)];
+    let demands = demands.prop_map(|demands| demands.into_iter().map(str::to_owned).collect());
     let jobs = (count, demands, any::<bool>(), prop::bool::weighted(0.1)).prop_map(
         |(count, demands, short, needs_agent)| Step::Jobs {
             count,
@@ -114,7 +151,7 @@ fn step() -> impl Strategy<Value = Step> {
 fn trigger() -> impl Strategy<Value = Metadata> {
     let rules = (
         demands(),
-        often(0.25, select(AGENTS).prop_map(str::to_owned)),
+        often(0.25, select(PARENTS).prop_map(str::to_owned)),
     );
     let flags = (flag(0.4), flag(0.4), flag(0.5), flag(0.5), flag(0.3));
     let numbers = (
