@@ -10,14 +10,15 @@ use futures::future::join_all;
 
 use super::set::{POOL, Set};
 
-/// How KEDA goes from the number to new Jobs. `eager` is not here: its formula
-/// creates Jobs anew at each poll until the maximum is reached.
+/// How KEDA goes from the number to new Jobs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Strategy {
     Default,
     /// With no deduction and a running percentage of 1.
     Custom,
     Accurate,
+    /// KEDA takes no Job off below the maximum, so the scaler has to.
+    Eager,
 }
 
 /// A `ScaledJob` and the Jobs that were made for it.
@@ -37,7 +38,12 @@ pub(crate) struct ScaledJob<'a> {
 
 /// Plays a scenario with each strategy, all at the same time.
 pub(crate) async fn with_each_strategy(scenario: impl AsyncFn(Strategy)) {
-    let strategies = [Strategy::Default, Strategy::Custom, Strategy::Accurate];
+    let strategies = [
+        Strategy::Default,
+        Strategy::Custom,
+        Strategy::Accurate,
+        Strategy::Eager,
+    ];
     join_all(strategies.map(|strategy| scenario(strategy))).await;
 }
 
@@ -49,6 +55,7 @@ impl Strategy {
             Self::Default => "default",
             Self::Custom => "custom",
             Self::Accurate => "accurate",
+            Self::Eager => "eager",
         }
     }
 
@@ -59,6 +66,7 @@ impl Strategy {
             Self::Custom => (max_scale - running).min(max),
             Self::Accurate if max_scale + running - pending > max => max - running,
             Self::Accurate => max_scale - pending,
+            Self::Eager => return max_scale.min(max - running - pending).max(0),
         };
         most.min(number).max(0)
     }
@@ -92,12 +100,18 @@ impl<'a> ScaledJob<'a> {
     /// One polling interval of KEDA's.
     pub(crate) async fn poll(&mut self) {
         let answer = self.set.answer(self.name, &self.trigger).await;
-        if !answer.active {
+        let (pending, running) = (self.pending.len(), self.pending.len() + self.ready.len());
+        let number = match self.strategy {
+            // As the scaler does where it sees the Jobs of the cluster.
+            Strategy::Eager => answer.number.with_backed(u32::try_from(running).unwrap()),
+            _ => answer.number,
+        };
+        if number.value() == 0 {
             return;
         }
-        let number = i64::try_from(answer.number.value()).unwrap();
-        let pending = i64::try_from(self.pending.len()).unwrap();
-        let running = pending + i64::try_from(self.ready.len()).unwrap();
+        let count = |count| i64::try_from(count).unwrap();
+        let (pending, running) = (count(pending), count(running));
+        let number = i64::try_from(number.value()).unwrap();
         let new = self
             .strategy
             .new_jobs(number, self.max_replicas, running, pending);

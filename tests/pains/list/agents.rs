@@ -183,7 +183,7 @@ pub(super) const TOO_MANY_AGENTS: &[Pain] = &[
         27,
         "Nobody understands the strategies of a ScaledJob",
         &["kedacore/keda-docs#1463", "kedacore/keda#6416"],
-        Pending("the strategy eager, whose number needs the Jobs that there are"),
+        By("src/scaler/cluster_tests/mod.rs::the_number_fits_the_strategy_of_a_scaled_job"),
     ),
     pain(
         28,
@@ -265,7 +265,7 @@ pub(super) const TOO_FEW_AGENTS: &[Pain] = &[
         39,
         "Work is taken that there is no room for",
         &["actions/actions-runner-controller#3446"],
-        Pending("limits out of the scaling objects (maxReplicaCount)"),
+        By("src/scaler/cluster_tests/mod.rs::a_full_profile_leaves_its_jobs_to_the_next"),
     ),
     pain(
         40,

@@ -195,7 +195,7 @@ pub(super) const CREDENTIALS: &[Pain] = &[
         &[
             "https://devblogs.microsoft.com/devops/retirement-of-global-personal-access-tokens-in-azure-devops",
         ],
-        Pending("named credentials, each bound to its organizations"),
+        By("src/domain/tenancy_tests.rs::a_credential_goes_to_its_organizations_and_to_no_other"),
     ),
     pain(
         68,
@@ -207,6 +207,6 @@ pub(super) const CREDENTIALS: &[Pain] = &[
         69,
         "An external scaler is given no TriggerAuthentication",
         &["kedacore/keda#2571", "kedacore/keda#5250"],
-        Pending("named credentials, each bound to its namespaces"),
+        By("src/domain/tenancy_tests.rs::a_namespace_uses_its_own_credential_and_no_other"),
     ),
 ];
