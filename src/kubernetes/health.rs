@@ -128,7 +128,11 @@ impl Ledger {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{
+        io,
+        sync::{Arc, Mutex},
+        time::Duration,
+    };
 
     use tokio::time::sleep;
 
@@ -166,5 +170,76 @@ mod tests {
         assert_eq!(health.borrow().broken_since(), Some(later));
         ledger.forget(&rule("pods"));
         assert!(health.borrow().is_current());
+    }
+
+    /// Runs it and gives what it logged, line by line.
+    fn logged(run: impl FnOnce()) -> Vec<String> {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let written = Lines(Arc::clone(&lines));
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer(move || written.clone())
+            .finish();
+        tracing::subscriber::with_default(subscriber, run);
+        let text = String::from_utf8(lines.lock().unwrap().clone()).unwrap();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    #[derive(Clone)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[track_caller]
+    fn check(lines: &[String], expected: &[(&str, &str)]) {
+        assert_eq!(lines.len(), expected.len(), "{lines:#?}");
+        for (line, (level, part)) in lines.iter().zip(expected) {
+            assert!(line.contains(level) && line.contains(part), "{line}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_breaks_is_told_once_and_once_more_when_it_is_well() {
+        let ledger = Ledger::default();
+        let all = [rule("jobs"), rule("pods")];
+        let away = || Failure::Unreachable {
+            cause: "refused".into(),
+        };
+        let lines = logged(|| {
+            for rule in all.iter().cycle().take(6) {
+                ledger.broke(rule, away());
+            }
+            all.iter().for_each(|rule| ledger.is_well(rule));
+            all.iter().for_each(|rule| ledger.is_well(rule));
+        });
+        let expected = [
+            ("WARN", "the last state of the cluster stays"),
+            ("INFO", "the apiserver can be reached again"),
+        ];
+        check(&lines, &expected);
+
+        // A right may be missing here and not there.
+        let lines = logged(|| {
+            for rule in all.iter().cycle().take(6) {
+                ledger.broke(rule, Failure::Forbidden { rule: rule.clone() });
+            }
+            ledger.is_well(&all[0]);
+            ledger.forget(&all[1]);
+        });
+        let expected = [
+            ("WARN", "jobs cannot be watched: not allowed; give a role"),
+            ("WARN", "pods cannot be watched: not allowed; give a role"),
+            ("INFO", "jobs can be watched again"),
+        ];
+        check(&lines, &expected);
     }
 }

@@ -12,11 +12,15 @@
 
 mod site;
 
-use azp_scaler::domain::declared::{Kind, Strategy};
+use azp_scaler::{
+    domain::declared::{Kind, Strategy},
+    kubernetes::Health,
+};
 use site::{
     Watching, allow, cluster, create_many, find, job, jobs_of, namespace, next, scaled_job,
     scaled_object, service_account, until, until_token,
 };
+use tokio::time::Instant;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn scaling_objects_are_declared_as_they_come_change_and_go() {
@@ -424,7 +428,7 @@ async fn an_apiserver_that_goes_away_leaves_the_last_state() {
     .await;
 
     cluster.start_api_server().unwrap();
-    let well = |health: &azp_scaler::kubernetes::Health| health.is_current();
+    let well = |health: &Health| health.is_current();
     until(&mut watching.health, "watches at work", well).await;
     let news = [
         scaled_object(space, "agents", 6, "external"),
@@ -456,8 +460,11 @@ async fn a_thousand_objects_are_one_publication() {
     let space = "thousand";
     namespace(cluster, space);
     create_many(cluster, space, COUNT).await;
+    let begun = Instant::now();
     let mut watching = Watching::begin(cluster.kubeconfig(), &[space]).await;
     let first = next(&mut watching.declared).await.unwrap();
+    let took = begun.elapsed().as_millis();
+    println!("{COUNT} scaling objects declared after {took} ms");
     assert_eq!(first.objects.len(), COUNT);
     // And the next one is of what comes next.
     cluster
@@ -527,4 +534,41 @@ async fn the_roles_of_the_page_are_enough() {
     })
     .await;
     assert!(watching.health.borrow().is_current());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kedas_kinds_are_waited_for() {
+    let (cluster, _turn) = cluster();
+    let space = "no-keda";
+    namespace(cluster, space);
+    let definition = ["crd", "scaledjobs.keda.sh"];
+    let get = [&["get"], &definition[..], &["--output=json"]].concat();
+    let mut kept: serde_json::Value =
+        serde_json::from_str(&cluster.kubectl(&get).unwrap()).unwrap();
+    let metadata = kept["metadata"].as_object_mut().unwrap();
+    metadata.retain(|member, _| member == "name" || member == "annotations");
+    cluster
+        .kubectl(&[&["delete"], &definition[..]].concat())
+        .unwrap();
+
+    let mut watching = Watching::begin(cluster.kubeconfig(), &[space]).await;
+    let broken = until(&mut watching.health, "a missing kind", |health| {
+        !health.is_current()
+    })
+    .await;
+    let (_, broken) = broken.broken().next().unwrap();
+    let shown = broken.failure.to_string();
+    assert!(
+        shown.contains("no scaledjobs.keda.sh; is KEDA installed"),
+        "{shown}"
+    );
+    assert!(watching.declared.borrow().is_none());
+
+    cluster.apply(&kept.to_string()).unwrap();
+    let first = next(&mut watching.declared).await.unwrap();
+    assert!(first.objects.is_empty());
+    assert!(watching.health.borrow().is_current());
+    // For those who come after.
+    let established = [&["wait", "--for=condition=Established"], &definition[..]].concat();
+    cluster.kubectl(&established).unwrap();
 }
