@@ -54,6 +54,10 @@ const APART: &[(&str, &str)] = &[
     ("scaler", "azure"),
     ("grpc", "azure"),
     ("http", "azure"),
+    ("pools", "kubernetes"),
+    ("scaler", "kubernetes"),
+    ("grpc", "kubernetes"),
+    ("http", "kubernetes"),
 ];
 
 /// Words that are at home in some modules only: (word, modules).
