@@ -213,7 +213,12 @@ impl Client {
             }
             PoolRef::Id(id) => {
                 let path = format!("pools/{id}");
-                self.requests.get(&path, &[], Some(&shown), record).await?
+                match self.requests.get(&path, &[], Some(&shown), record).await {
+                    Err(missing @ ReadError::PoolNotFound { .. }) => {
+                        return Err(self.read_queue(*id, record).await.unwrap_or(missing));
+                    }
+                    other => other?,
+                }
             }
         };
         let body = answer.whole(POOLS_CAP).await?;
@@ -221,6 +226,21 @@ impl Client {
             PoolRef::Name(name) => pools::by_name(&body, name),
             PoolRef::Id(id) => pools::by_id(&body, *id),
         }
+    }
+
+    /// A number that no pool has may be that of a project's queue, which stands
+    /// in the project's settings. One look; whatever else it brings, the pool is
+    /// not there.
+    ///
+    /// ASSUMPTION(queue-by-id): a queue is found below the organization by its
+    /// number, without its project; the SDKs leave the project out at will.
+    async fn read_queue(&self, number: PoolId, record: &mut Record) -> Option<ReadError> {
+        let path = format!("queues/{number}");
+        let before = record.pause;
+        let answer = self.requests.get(&path, &[], None, record).await;
+        record.pause = record.pause.max(before);
+        let body = answer.ok()?.whole(POOLS_CAP).await.ok()?;
+        pools::of_queue(&body, number)
     }
 
     /// Azure DevOps: `completedRequestCount=0` without `$top` is the query that

@@ -6,7 +6,7 @@
 
 use serde::Deserialize;
 
-use super::{stream::shape, wire::Text};
+use super::{answer::shorten, stream::shape, wire::Text};
 use crate::{
     domain::pool::{Pool, PoolId, same_name},
     ports::ReadError,
@@ -28,6 +28,13 @@ struct PoolRow<'a> {
     #[serde(borrow)]
     name: Text<'a>,
     is_hosted: Option<bool>,
+}
+
+#[derive(Deserialize)]
+struct QueueRow<'a> {
+    id: u32,
+    #[serde(borrow)]
+    pool: PoolRow<'a>,
 }
 
 /// Picks the pool of this name from a list. Azure DevOps: an unknown name and
@@ -56,6 +63,17 @@ pub(super) fn by_id(body: &[u8], id: PoolId) -> Result<Pool, ReadError> {
         return Err(shape(&detail));
     }
     Ok(row.pool())
+}
+
+/// The pool that a project's queue of this number leads to, where that is what
+/// the service has sent.
+pub(super) fn of_queue(body: &[u8], number: PoolId) -> Option<ReadError> {
+    let row: QueueRow<'_> = read(body).ok()?;
+    (row.id == number.0).then(|| ReadError::QueueId {
+        queue: row.id,
+        pool: row.pool.id,
+        name: shorten(&row.pool.name),
+    })
 }
 
 impl PoolRow<'_> {

@@ -1,6 +1,6 @@
 //! Credentials, as the emulator checks them, and what a bad one gets.
 //!
-//! May import: the wire's error body, the sign-in answers. Invariant: the
+//! May import: the shared state, the wire's error body, the sign-in answers. Invariant: the
 //! answer depends on the method, as with the real service: a client that only
 //! looks for 401 fails here too.
 
@@ -9,10 +9,10 @@ use axum::{
     response::Response,
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use subtle::ConstantTimeEq;
 
-use super::{faults, wire};
+use super::{faults, state::Shared, wire};
 
 /// What a request brought along.
 enum Credential {
@@ -25,12 +25,12 @@ enum Credential {
 }
 
 /// Passes a request whose token is right, or any that is not empty where no
-/// token is wanted.
+/// token is wanted. A token of the emulator's authority is right until its end.
 ///
 /// # Errors
 /// The answer that such a credential gets.
 pub(super) fn check(
-    wanted: Option<&SecretString>,
+    shared: &Shared,
     method: &Method,
     headers: &HeaderMap,
 ) -> Result<(), Box<Response>> {
@@ -39,9 +39,16 @@ pub(super) fn check(
         Credential::Token(token) | Credential::Bearer(token) => token.as_str(),
         Credential::None => "",
     };
-    let right = match wanted {
-        Some(wanted) => bool::from(wanted.expose_secret().as_bytes().ct_eq(token.as_bytes())),
-        None => true,
+    let given = match &credential {
+        Credential::Bearer(token) => shared.authority().judges(token, shared.clock.now()),
+        Credential::Token(_) | Credential::None => None,
+    };
+    let right = match (given, shared.token.as_ref()) {
+        (Some(good), _) => good,
+        (None, Some(wanted)) => {
+            bool::from(wanted.expose_secret().as_bytes().ct_eq(token.as_bytes()))
+        }
+        (None, None) => true,
     };
     if right && !token.is_empty() {
         return Ok(());

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use super::{
+    authority::{AuthorityFault, Exchanges},
     clock::Clock,
     faults::Fault,
     organization::{NewAgent, NewJobs, Refusal},
@@ -28,6 +29,17 @@ impl EmulatorHandle {
     /// Where the name is unusable or there are too many pools.
     pub fn ensure_pool(&self, pool: &str) -> Result<PoolId, Refusal> {
         self.0.organization().ensure_pool(pool)
+    }
+
+    /// Makes a project's queue of this number, which leads to a pool that is
+    /// made where there is none.
+    ///
+    /// # Errors
+    /// As [`EmulatorHandle::ensure_pool`], or where there are too many queues.
+    pub fn add_queue(&self, queue: u32, pool: &str) -> Result<(), Refusal> {
+        let mut organization = self.0.organization();
+        let pool = organization.ensure_pool(pool)?;
+        organization.add_queue(queue, pool)
     }
 
     /// Whether a job fails at once that no registered agent of the pool could
@@ -130,6 +142,22 @@ impl EmulatorHandle {
     #[must_use]
     pub fn requests(&self) -> RequestCounts {
         self.0.requests().counts()
+    }
+
+    /// What becomes of the next requests to the authority; `None` for a token.
+    pub fn set_authority_fault(&self, fault: Option<AuthorityFault>) {
+        self.0.authority().fault = fault;
+    }
+
+    /// How long the tokens live that the authority gives out from now on.
+    pub fn set_token_lifetime(&self, lifetime: Duration) {
+        self.0.authority().lifetime = lifetime;
+    }
+
+    /// The requests to the authority so far.
+    #[must_use]
+    pub fn exchanges(&self) -> Exchanges {
+        self.0.authority().exchanges
     }
 
     /// The organization's clock.

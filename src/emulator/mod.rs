@@ -6,15 +6,17 @@
 //! Invariant: nothing happens between two requests that the clock did not make
 //! due; memory is bounded; a wrong request is answered and never a panic.
 //!
-//! Azure's routes are under `routes_azure`, the emulator's own under
+//! Azure's routes are under `routes_azure`, `authority` gives out tokens, the emulator's own under
 //! `routes_own`, the rules of the queue under `organization`.
 
 mod agents_azure;
 mod auth;
+mod authority;
 mod clock;
 mod faults;
 mod handle;
 mod organization;
+mod queues_azure;
 mod report;
 mod requests;
 mod routes_azure;
@@ -29,6 +31,7 @@ use secrecy::SecretString;
 use tokio::net::TcpListener;
 
 pub use self::{
+    authority::{AuthorityFault, Exchanges},
     clock::Clock,
     faults::{Fault, FaultKind},
     handle::EmulatorHandle,
@@ -136,8 +139,10 @@ impl Emulator {
         let azure = Router::new()
             .fallback(azure)
             .with_state(Arc::clone(&self.handle.0));
+        let authority = authority::routes().with_state(Arc::clone(&self.handle.0));
         routes_own::routes()
             .with_state(self.handle.clone())
+            .merge(authority)
             .fallback_service(azure)
     }
 }

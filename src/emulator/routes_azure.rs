@@ -15,6 +15,7 @@ use super::{
     agents_azure, auth,
     faults::{Fault, FaultKind},
     organization::{AgentId, Job, Organization, Pool, Refusal},
+    queues_azure,
     state::{Shared, SharedState},
     wire::{self, JobRow, Listing, Matches, PoolRow, Site},
 };
@@ -33,7 +34,7 @@ const BODY_CAP: usize = 1 << 20;
 
 /// Where a path leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Route {
+pub(super) enum Route {
     Pools,
     Pool(PoolId),
     JobRequests(PoolId),
@@ -41,6 +42,7 @@ enum Route {
     Agents(PoolId),
     Agent(PoolId, AgentId),
     UserCapabilities(PoolId, AgentId),
+    Queue(u32),
     Other,
 }
 
@@ -65,7 +67,7 @@ pub(super) async fn answer(
     {
         return answer;
     }
-    let mut answer = match auth::check(shared.token.as_ref(), &parts.method, &parts.headers) {
+    let mut answer = match auth::check(&shared, &parts.method, &parts.headers) {
         Ok(()) => {
             let base = base(&parts.headers, prefix);
             authorized(&shared, &parts, route, Site(&base), body).await
@@ -131,6 +133,7 @@ async fn authorized(
         (&Method::PUT, Route::UserCapabilities(pool, id)) => {
             agents_azure::set_user_capabilities(&mut organization, pool, id, &body, site)
         }
+        (&Method::GET, Route::Queue(id)) => queues_azure::show(&organization, id),
         (_, Route::Other) => Ok(not_found(parts.uri.path())),
         (method, _) => Ok(method_not_allowed(method)),
     };
@@ -247,6 +250,7 @@ fn job_request(
 fn refused(refusal: &Refusal) -> Response {
     let (status, type_key) = match refusal {
         Refusal::NoSuchPool(_) => (StatusCode::NOT_FOUND, "TaskAgentPoolNotFoundException"),
+        Refusal::NoSuchQueue(_) => (StatusCode::NOT_FOUND, "TaskAgentQueueNotFoundException"),
         Refusal::NoSuchAgent { .. } => (StatusCode::NOT_FOUND, "TaskAgentNotFoundException"),
         Refusal::NoSuchJob { .. } => (StatusCode::NOT_FOUND, "TaskAgentJobNotFoundException"),
         Refusal::NameTaken { .. } => (StatusCode::CONFLICT, "TaskAgentExistsException"),
@@ -272,7 +276,8 @@ pub(super) fn bad_request(message: &str) -> Response {
 }
 
 fn not_found(path: &str) -> Response {
-    let message = format!("the emulator has no {path:?}; it knows distributedtask/pools and below");
+    let message =
+        format!("the emulator has no {path:?}; it knows distributedtask/pools and queues");
     wire::error(
         StatusCode::NOT_FOUND,
         "VssResourceNotFoundException",
@@ -310,10 +315,13 @@ impl Route {
     fn of(below: &str) -> Self {
         let below = below.trim_end_matches('/').to_ascii_lowercase();
         let mut parts = below.split('/');
-        if (parts.next(), parts.next()) != (Some("distributedtask"), Some("pools")) {
-            return Self::Other;
-        }
+        let (area, resource) = (parts.next(), parts.next());
         let rest: Vec<_> = parts.collect();
+        match (area, resource) {
+            (Some("distributedtask"), Some("pools")) => {}
+            (Some("distributedtask"), Some("queues")) => return queues_azure::route(&rest),
+            _ => return Self::Other,
+        }
         let Some(pool) = rest.first() else {
             return Self::Pools;
         };
@@ -345,6 +353,7 @@ impl Route {
             Self::Agents(_) => "pools/{id}/agents",
             Self::Agent(..) => "pools/{id}/agents/{id}",
             Self::UserCapabilities(..) => "pools/{id}/agents/{id}/usercapabilities",
+            Self::Queue(_) => "queues/{id}",
             Self::Other => "other",
         }
     }

@@ -10,6 +10,9 @@
 //!   optional → `{"requestIds":[…]}`; `DELETE pools/{name}/jobs/{id}` cancels.
 //! - `POST pools/{name}/agents` `{"name":"…","capabilities":{…}}`: an online
 //!   agent; `DELETE pools/{name}/agents/{name}`: it is killed, its job is lost.
+//! - `POST queues/{id}` `{"pool":"…"}`: a project's queue, which leads there.
+//! - `POST authority` `{"fault":"refuse","lifetimeSeconds":60}`, every member
+//!   optional, `GET authority`: how its tokens are given out.
 //! - `GET requests` · `POST faults` `{"kind":"…","count":N,"route":"…",
 //!   "retryAfterSeconds":2}`, `DELETE faults` · `POST clock` `{"advanceSeconds":N}`.
 //!
@@ -29,6 +32,7 @@ use axum::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
+    authority::{AuthorityFault, Exchanges},
     faults::{Fault, FaultKind},
     handle::EmulatorHandle,
     organization::{NewAgent, NewJobs, Refusal},
@@ -82,6 +86,19 @@ struct FaultBody {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct QueueBody {
+    pool: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct AuthorityBody {
+    fault: Option<String>,
+    lifetime_seconds: Option<f64>,
+}
+
+#[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct ClockBody {
     advance_seconds: f64,
@@ -106,6 +123,8 @@ pub(super) fn routes() -> Router<EmulatorHandle> {
         .route("/_emulator/pools/{pool}/jobs/{id}", delete(cancel_job))
         .route("/_emulator/pools/{pool}/agents", post(add_agent))
         .route("/_emulator/pools/{pool}/agents/{agent}", delete(kill_agent))
+        .route("/_emulator/queues/{id}", post(add_queue))
+        .route("/_emulator/authority", get(authority).post(set_authority))
         .route("/_emulator/requests", get(requests))
         .route("/_emulator/faults", post(set_fault).delete(clear_faults))
         .route("/_emulator/clock", post(advance_clock))
@@ -119,8 +138,8 @@ pub(super) fn nothing_here(uri: &Uri) -> Response {
         StatusCode::NOT_FOUND,
         format!(
             "there is nothing at {path}; Azure's routes are below [/ORGANIZATION]/_apis/, the \
-             emulator's own are /_emulator/pools/NAME[/jobs|/agents], /_emulator/requests, \
-             /_emulator/faults and /_emulator/clock"
+             emulator's own are /_emulator/pools/NAME[/jobs|/agents], /_emulator/queues/ID, \
+             /_emulator/authority, /_emulator/requests, /_emulator/faults and /_emulator/clock"
         ),
     )
     .into_response()
@@ -210,6 +229,46 @@ async fn kill_agent(
 ) -> Answer {
     emulator.kill_agent(&pool, &agent)?;
     Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+async fn add_queue(
+    State(emulator): State<EmulatorHandle>,
+    Path(id): Path<String>,
+    body: Body,
+) -> Answer {
+    let body: QueueBody = read(body, false, r#"{"pool":"linux"}"#).await?;
+    let number = id.parse();
+    let id = number.map_err(|_| Wrong::body(format!("queue {id:?} is no number")))?;
+    emulator.add_queue(id, &body.pool)?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// A fault lasts until a request without one.
+async fn set_authority(State(emulator): State<EmulatorHandle>, body: Body) -> Answer {
+    let example = r#"{"fault":"refuse","lifetimeSeconds":60}"#;
+    let body: AuthorityBody = read(body, true, example).await?;
+    let fault = body.fault.map(|name| {
+        let mut all = AuthorityFault::ALL.iter();
+        let found = all.find(|(known, _)| *known == name);
+        found.map(|(_, fault)| *fault).ok_or_else(|| {
+            let names = AuthorityFault::ALL.map(|(known, _)| known).join(", ");
+            Wrong::body(format!("fault is {name:?}; there are: {names}"))
+        })
+    });
+    let fault = fault.transpose()?;
+    let lifetime = body.lifetime_seconds;
+    let lifetime = lifetime.map(|lifetime| seconds("lifetimeSeconds", lifetime));
+    if let Some(lifetime) = lifetime.transpose()? {
+        emulator.set_token_lifetime(lifetime);
+    }
+    emulator.set_authority_fault(fault);
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+async fn authority(State(emulator): State<EmulatorHandle>) -> Response {
+    let Exchanges { asked, given } = emulator.exchanges();
+    let counts = serde_json::json!({"asked": asked, "given": given});
+    wire::answer(StatusCode::OK, &counts)
 }
 
 async fn requests(State(emulator): State<EmulatorHandle>) -> Response {

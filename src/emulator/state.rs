@@ -9,7 +9,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use secrecy::SecretString;
 use tokio::sync::watch;
 
-use super::{clock::Clock, faults::Fault, organization::Organization, requests::RequestLog};
+use super::{
+    authority::Authority, clock::Clock, faults::Fault, organization::Organization,
+    requests::RequestLog,
+};
 
 /// What all routes share.
 #[derive(Debug)]
@@ -17,6 +20,7 @@ pub(super) struct Shared {
     pub(super) token: Option<SecretString>,
     pub(super) clock: Clock,
     organization: Mutex<Organization>,
+    authority: Mutex<Authority>,
     fault: Mutex<Option<Fault>>,
     requests: Mutex<RequestLog>,
     stop: watch::Sender<bool>,
@@ -40,6 +44,7 @@ impl Shared {
             token,
             clock,
             organization: Mutex::new(organization),
+            authority: Mutex::default(),
             fault: Mutex::default(),
             requests: Mutex::default(),
             stop: watch::Sender::new(false),
@@ -51,6 +56,10 @@ impl Shared {
         let mut organization = lock(&self.organization);
         organization.advance(self.clock.now());
         organization
+    }
+
+    pub(super) fn authority(&self) -> MutexGuard<'_, Authority> {
+        lock(&self.authority)
     }
 
     pub(super) fn fault(&self) -> MutexGuard<'_, Option<Fault>> {

@@ -9,6 +9,8 @@
     unreachable_pub
 )]
 
+mod connect;
+mod identity;
 mod secrets;
 mod server;
 
@@ -268,7 +270,9 @@ async fn pools_are_found_by_encoded_name_and_by_number() {
         turn(named, json(EMPTY)),
         turn(named, unknown),
         turn(numbered, json(one)),
-        turn(numbered, none),
+        turn(numbered, none.clone()),
+        // A number may be that of a project's queue.
+        turn("/contoso/_apis/distributedtask/queues/27", none),
     ]);
     let client = Client::new(server.settings()).unwrap();
     let name = PoolRef::Name("K8s & Büro+/".into());

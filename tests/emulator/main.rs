@@ -10,6 +10,7 @@
     reason = "a failed step is a failed test"
 )]
 
+mod authority;
 mod azure;
 mod faults;
 mod own;

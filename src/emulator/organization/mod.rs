@@ -40,12 +40,15 @@ pub const MAX_AGENTS: usize = 50_000;
 const MAX_POOL_NAME: usize = 256;
 /// The most pools.
 pub const MAX_POOLS: usize = 10_000;
+/// The most queues of projects.
+const MAX_QUEUES: usize = 10_000;
 
 /// An Azure DevOps organization, as far as agent pools go.
 #[derive(Debug)]
 pub(super) struct Organization {
     pools: BTreeMap<PoolId, Pool>,
     pool_names: HashMap<String, PoolId>,
+    queues: BTreeMap<u32, PoolId>,
     pickup: Duration,
     now: Timestamp,
     next_pool: u32,
@@ -118,6 +121,12 @@ pub enum Refusal {
         /// The pool.
         pool: Box<str>,
     },
+    /// No project has a queue of this number.
+    #[error("there is no queue {0}; make it first")]
+    NoSuchQueue(u32),
+    /// There are [`MAX_QUEUES`] queues.
+    #[error("there are {MAX_QUEUES} queues; start another emulator")]
+    TooManyQueues,
     /// The organization has [`MAX_POOLS`] pools.
     #[error("there are {MAX_POOLS} pools; start another emulator")]
     TooManyPools,
@@ -132,6 +141,7 @@ impl Organization {
         Self {
             pools: BTreeMap::new(),
             pool_names: HashMap::new(),
+            queues: BTreeMap::new(),
             pickup,
             now,
             next_pool: 27,
@@ -189,6 +199,20 @@ impl Organization {
         let pool = Pool::new(id, name, self.pickup, self.now);
         self.pools.insert(id, pool);
         Ok(id)
+    }
+
+    /// Makes a project's queue of this number, which leads to a pool.
+    pub(super) fn add_queue(&mut self, queue: u32, pool: PoolId) -> Result<(), Refusal> {
+        if self.queues.len() >= MAX_QUEUES && !self.queues.contains_key(&queue) {
+            return Err(Refusal::TooManyQueues);
+        }
+        self.queues.insert(queue, pool);
+        Ok(())
+    }
+
+    pub(super) fn pool_of_queue(&self, queue: u32) -> Result<&Pool, Refusal> {
+        let pool = self.queues.get(&queue).ok_or(Refusal::NoSuchQueue(queue))?;
+        self.pool(*pool)
     }
 
     pub(super) fn set_strict(&mut self, pool: PoolId, strict: bool) -> Result<(), Refusal> {

@@ -1,0 +1,310 @@
+//! Identities in Entra ID and tokens in files, against the emulator and its
+//! authority. Tokio's clock is paused, so an hour passes at once.
+
+use std::{fs, path::Path, sync::Arc};
+
+use azp_scaler::{
+    azure::{Credential, TokenFile},
+    config::{
+        Application, ConnectionSettings, IdentityConfig, IdentityEndpoint, SecretSource,
+        TokenConfig,
+    },
+    domain::{organization::OrganizationUrl, pool::Pool},
+    emulator::{AuthorityFault, Emulator, EmulatorHandle, Fault, FaultKind, Settings},
+};
+use tempfile::TempDir;
+use tokio::{net::TcpListener, time::advance};
+
+use super::*;
+
+const SECRET: &str = "s3cr3tXclient";
+
+struct Cloud {
+    address: String,
+    emulator: EmulatorHandle,
+    folder: TempDir,
+}
+
+impl Cloud {
+    async fn start() -> Self {
+        let emulator = Emulator::new(Settings {
+            token: Some(SECRET.into()),
+            pools: vec!["linux".into()],
+            ..Settings::default()
+        });
+        let emulator = emulator.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let handle = emulator.handle();
+        tokio::spawn(emulator.run(listener, std::future::pending()));
+        Self {
+            address,
+            emulator: handle,
+            folder: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    fn url(&self, path: &str) -> url::Url {
+        format!("http://{}/{path}", self.address).parse().unwrap()
+    }
+
+    fn write(&self, name: &str, text: &str) -> std::path::PathBuf {
+        let path = self.folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    fn application(&self) -> Application {
+        Application {
+            client_id: "c11e".into(),
+            tenant_id: "7e11".into(),
+            // Some are told with a slash at the end, some without.
+            authority: self.url(""),
+        }
+    }
+
+    fn secret(&self, secret: &str) -> Credential {
+        self.identity(IdentityConfig::Secret {
+            application: self.application(),
+            secret: SecretSource::Fixed(secret.into()),
+        })
+    }
+
+    fn identity(&self, identity: IdentityConfig) -> Credential {
+        let config = TokenConfig::Identity(identity);
+        Credential::new(&config, &ConnectionSettings::default()).unwrap()
+    }
+
+    fn file(&self, path: &Path) -> Credential {
+        Credential::Held(Arc::new(TokenFile::new(path)))
+    }
+
+    fn client(&self, credential: &Credential) -> Client {
+        let organization = OrganizationUrl::parse(self.url("contoso").as_str()).unwrap();
+        Client::new(ClientSettings::new(organization, credential.clone())).unwrap()
+    }
+
+    fn asked(&self) -> u64 {
+        self.emulator.exchanges().asked
+    }
+}
+
+async fn look(client: &Client) -> Result<Pool, ReadError> {
+    let got = client.pool(&PoolRef::Name("linux".into())).await.outcome;
+    let shown = format!("{client:?} {got:?}");
+    assert!(
+        !shown.contains("s3cr3t") && !shown.contains("eyJ0"),
+        "{shown}"
+    );
+    got
+}
+
+async fn fails(client: &Client, kind: &str, parts: &[&str]) {
+    let error = look(client).await.unwrap_err();
+    assert_eq!(error.kind(), kind, "{error}");
+    for part in parts {
+        assert!(
+            error.to_string().contains(part),
+            "{part:?} is not in {error}"
+        );
+    }
+}
+
+/// Lets what is under way in the background come to its end.
+async fn settle(cloud: &Cloud, exchanges: u64) {
+    while cloud.asked() < exchanges {
+        tokio::task::yield_now().await;
+    }
+    tokio::time::sleep(Duration::from_millis(20)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_kind_of_identity_has_one_token_for_all_its_readings() {
+    let cloud = Cloud::start().await;
+    let token_file = cloud.write("assertion", "eyJ0.e.f\n");
+    let kinds = [
+        IdentityConfig::Workload {
+            application: cloud.application(),
+            token_file,
+        },
+        IdentityConfig::Secret {
+            application: cloud.application(),
+            secret: SecretSource::File(cloud.write("secret", SECRET)),
+        },
+        IdentityConfig::Managed {
+            client_id: Some("c11e".into()),
+            endpoint: IdentityEndpoint::Metadata(cloud.url("")),
+        },
+        IdentityConfig::Managed {
+            client_id: None,
+            endpoint: IdentityEndpoint::Platform {
+                url: cloud.url("msi/token"),
+                header: "s3cr3tXheader".into(),
+            },
+        },
+    ];
+    for (index, kind) in kinds.into_iter().enumerate() {
+        let shown = format!("{kind:?}");
+        assert!(!shown.contains("s3cr3t"), "{shown}");
+        let credential = cloud.identity(kind);
+        assert_eq!(credential.expires(), None);
+        let (one, other) = (cloud.client(&credential), cloud.client(&credential));
+        let readings = (0..10).flat_map(|_| [look(&one), look(&other)]);
+        for got in futures::future::join_all(readings).await {
+            assert_eq!(got.unwrap().id, PoolId(27), "{shown}");
+        }
+        assert_eq!(cloud.asked(), index as u64 + 1, "{shown}");
+        assert_eq!(one.credential_health().valid, Some(true));
+        let expires = credential.expires().unwrap();
+        let left = expires.duration_since(jiff::Timestamp::now()).as_secs();
+        assert!((3500..3700).contains(&left), "{left}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_exchange_outlives_who_began_it() {
+    let cloud = Cloud::start().await;
+    let client = cloud.client(&cloud.secret(SECRET));
+    let mut gone = Box::pin(look(&client));
+    assert!(futures::poll!(&mut gone).is_pending());
+    drop(gone);
+    look(&client).await.unwrap();
+    assert_eq!(cloud.asked(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_is_renewed_before_it_ends_and_nobody_waits() {
+    let cloud = Cloud::start().await;
+    let client = cloud.client(&cloud.secret(SECRET));
+    cloud.emulator.set_token_lifetime(Duration::from_secs(1000));
+    // seconds that pass, exchanges after the look
+    for (seconds, asked) in [(0, 1), (890, 1), (15, 2), (890, 2), (15, 3)] {
+        advance(Duration::from_secs(seconds)).await;
+        look(&client).await.unwrap();
+        settle(&cloud, asked).await;
+        assert_eq!(cloud.asked(), asked, "after {seconds} s");
+    }
+    assert_eq!(cloud.emulator.requests().total, 5, "no token had ended");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_authority_costs_little_and_a_token_with_life_is_used() {
+    let cloud = Cloud::start().await;
+    let client = cloud.client(&cloud.secret(SECRET));
+    look(&client).await.unwrap();
+    let dead = Some(AuthorityFault::Unavailable);
+    cloud.emulator.set_authority_fault(dead);
+    advance(Duration::from_secs(3599 - 300)).await;
+    for _ in 0..290 {
+        advance(Duration::from_secs(1)).await;
+        look(&client).await.unwrap();
+    }
+    let asked = cloud.asked();
+    assert!((5..=12).contains(&asked), "{asked} requests in 290 s");
+    advance(Duration::from_secs(30)).await;
+    let words = ["no token from 127.0.0.1", "status 503"];
+    fails(&client, "authority-failed", &words).await;
+    assert_eq!(client.credential_health().valid, Some(false));
+    cloud.emulator.set_authority_fault(None);
+    advance(Duration::from_secs(61)).await;
+    look(&client).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_authority_says_is_told_by_its_code_and_without_the_secret() {
+    let cloud = Cloud::start().await;
+    let refused = cloud.client(&cloud.secret("s3cr3tXwrong"));
+    let words = ["status 401, invalid_client: AADSTS7000215: Invalid client secret provided.)"];
+    let words = [words[0].trim_end_matches(')')];
+    fails(&refused, "authority-failed", &words).await;
+    let error = look(&refused).await.unwrap_err().to_string();
+    assert!(!error.contains("Trace"), "{error}");
+    assert_eq!(cloud.asked(), 1, "the second look is within the rest");
+    assert_eq!(cloud.emulator.requests().total, 0);
+    for (fault, part) in [
+        (AuthorityFault::Garbage, "status 200"),
+        (AuthorityFault::Refuse, "AADSTS700016: Application"),
+        (AuthorityFault::Hang, "no answer in time"),
+    ] {
+        let client = cloud.client(&cloud.secret(SECRET));
+        cloud.emulator.set_authority_fault(Some(fault));
+        fails(&client, "authority-failed", &[part]).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_assertion_is_read_at_each_exchange() {
+    let cloud = Cloud::start().await;
+    let token_file = cloud.folder.path().join("assertion");
+    let client = cloud.client(&cloud.identity(IdentityConfig::Workload {
+        application: cloud.application(),
+        token_file: token_file.clone(),
+    }));
+    let path = token_file.to_str().unwrap();
+    fails(&client, "credential-missing", &[path, "is it mounted?"]).await;
+    assert_eq!(cloud.asked(), 0, "no request without an assertion");
+    cloud.write("assertion", "s3cr3tXmalformed");
+    advance(Duration::from_secs(60)).await;
+    fails(&client, "authority-failed", &["AADSTS50027"]).await;
+    cloud.write("assertion", "s3cr3t.e.f");
+    advance(Duration::from_secs(60)).await;
+    look(&client).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_token_is_replaced_once_a_minute_and_no_more() {
+    let cloud = Cloud::start().await;
+    let client = cloud.client(&cloud.secret(SECRET));
+    look(&client).await.unwrap();
+    let refuse = |count| {
+        let fault = Fault::new(FaultKind::Redirect);
+        cloud.emulator.set_fault(Fault { count, ..fault });
+    };
+    refuse(Some(1));
+    look(&client).await.unwrap();
+    assert_eq!(cloud.asked(), 2);
+    refuse(None);
+    let before = cloud.emulator.requests().total;
+    for _ in 0..5 {
+        let words = ["is the identity a user of this organization?"];
+        fails(&client, "credential-rejected", &words).await;
+    }
+    assert_eq!(cloud.asked(), 2, "within the minute");
+    assert_eq!(cloud.emulator.requests().total, before + 5);
+    advance(Duration::from_secs(61)).await;
+    fails(&client, "credential-rejected", &["302"]).await;
+    assert_eq!(cloud.asked(), 3);
+    assert_eq!(cloud.emulator.requests().total, before + 7);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_in_a_file_is_followed_and_one_that_can_be_none_is_not_sent() {
+    let cloud = Cloud::start().await;
+    let path = cloud.folder.path().join("token");
+    let client = cloud.client(&cloud.file(&path));
+    fails(&client, "credential-missing", &[path.to_str().unwrap()]).await;
+    cloud.write("token", "s3cr3t token");
+    fails(&client, "credential-missing", &["no token has"]).await;
+    assert_eq!(cloud.emulator.requests().total, 0);
+    assert_eq!(client.credential_health().valid, Some(false));
+    cloud.write("token", "s3cr3tXold");
+    fails(&client, "credential-rejected", &["203"]).await;
+    cloud.write("token", &format!("{SECRET}\n"));
+    look(&client).await.unwrap();
+    assert_eq!(client.credential_health().valid, Some(true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_number_of_a_queue_is_told_with_the_pools_own() {
+    let cloud = Cloud::start().await;
+    cloud.emulator.add_queue(812, "linux").unwrap();
+    let client = cloud.client(&cloud.file(&cloud.write("token", SECRET)));
+    let look = async |number| client.pool(&PoolRef::Id(PoolId(number))).await.outcome;
+    assert_eq!(look(27).await.unwrap().id, PoolId(27));
+    let error = look(812).await.unwrap_err();
+    assert_eq!(error.kind(), "queue-id");
+    let words = "812 is a project's queue id; the pool's id is 27 (linux): write poolID \"27\"";
+    assert_eq!(error.to_string(), words);
+    assert_eq!(look(813).await.unwrap_err().kind(), "pool-not-found");
+    assert_eq!(cloud.emulator.requests().of("queues/{id}"), 2);
+}
