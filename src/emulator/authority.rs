@@ -233,7 +233,7 @@ async fn metadata(
     if let Some(wrong) = wrong(&shared).await {
         return wrong;
     }
-    if !headers.get("metadata").is_some_and(|value| value == "true") {
+    if headers.get("metadata").is_none_or(|value| value != "true") {
         return refuse("Required metadata header not specified");
     }
     if let Some(refused) = misses(&query, "2018-02-01") {

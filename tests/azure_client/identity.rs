@@ -110,12 +110,16 @@ async fn fails(client: &Client, kind: &str, parts: &[&str]) {
     }
 }
 
-/// Lets what is under way in the background come to its end.
-async fn settle(cloud: &Cloud, exchanges: u64) {
-    while cloud.asked() < exchanges {
+/// Lets what is under way in the background go on until this has come about.
+/// Nobody sleeps, so the paused clock stands.
+async fn settle(what: impl Fn() -> bool) {
+    for _ in 0..1_000_000 {
+        if what() {
+            return;
+        }
         tokio::task::yield_now().await;
     }
-    tokio::time::sleep(Duration::from_millis(20)).await;
+    panic!("it never came about");
 }
 
 #[tokio::test(start_paused = true)]
@@ -175,13 +179,15 @@ async fn an_exchange_outlives_who_began_it() {
 #[tokio::test(start_paused = true)]
 async fn a_token_is_renewed_before_it_ends_and_nobody_waits() {
     let cloud = Cloud::start().await;
-    let client = cloud.client(&cloud.secret(SECRET));
+    let credential = cloud.secret(SECRET);
+    let client = cloud.client(&credential);
     cloud.emulator.set_token_lifetime(Duration::from_secs(1000));
     // seconds that pass, exchanges after the look
     for (seconds, asked) in [(0, 1), (890, 1), (15, 2), (890, 2), (15, 3)] {
         advance(Duration::from_secs(seconds)).await;
+        let (before, known) = (cloud.asked(), credential.expires());
         look(&client).await.unwrap();
-        settle(&cloud, asked).await;
+        settle(|| before == asked || credential.expires() != known).await;
         assert_eq!(cloud.asked(), asked, "after {seconds} s");
     }
     assert_eq!(cloud.emulator.requests().total, 5, "no token had ended");
@@ -307,4 +313,60 @@ async fn the_number_of_a_queue_is_told_with_the_pools_own() {
     assert_eq!(error.to_string(), words);
     assert_eq!(look(813).await.unwrap_err().kind(), "pool-not-found");
     assert_eq!(cloud.emulator.requests().of("queues/{id}"), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_proves_an_identity_reaches_no_log_at_any_level() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let cloud = Cloud::start().await;
+    let workload = IdentityConfig::Workload {
+        application: cloud.application(),
+        token_file: cloud.write("assertion", "s3cr3tXhead.s3cr3tXbody.s3cr3tXsignature"),
+    };
+    let platform = IdentityConfig::Managed {
+        client_id: None,
+        endpoint: IdentityEndpoint::Platform {
+            url: cloud.url("msi/token"),
+            header: "s3cr3tXheader".into(),
+        },
+    };
+    cloud.emulator.set_token_lifetime(Duration::from_secs(100));
+    let told = || {
+        let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        text.matches("no new token; the old one is used").count()
+    };
+    // the credential, and how often a background renewal has failed after it
+    for (credential, failed) in [
+        (cloud.secret(SECRET), 1),
+        (cloud.secret("s3cr3tXwrong"), 1),
+        (cloud.identity(workload), 2),
+        // It tells the end by the emulator's clock, which was moved on.
+        (cloud.identity(platform), 2),
+        (cloud.file(&cloud.write("token", SECRET)), 2),
+    ] {
+        let client = cloud.client(&credential);
+        let _ = look(&client).await;
+        cloud
+            .emulator
+            .set_authority_fault(Some(AuthorityFault::Refuse));
+        advance(Duration::from_secs(60)).await;
+        let _ = look(&client).await;
+        settle(|| told() == failed).await;
+        cloud.emulator.set_authority_fault(None);
+    }
+    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let asked: Vec<&str> = text
+        .lines()
+        .filter(|line| line.contains("s3cr3t"))
+        .collect();
+    assert!(asked.is_empty(), "{asked:#?}");
+    let tokens = text.matches("eyJ0").count();
+    assert_eq!(tokens, 0, "a bearer token is logged");
 }

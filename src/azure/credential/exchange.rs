@@ -360,6 +360,14 @@ mod tests {
     }
 
     #[test]
+    fn what_the_authority_repeats_is_hidden() {
+        let secret = SecretString::from("s3cr3t");
+        let told = shown("invalid: s3cr3t, S3CR3T\u{1b}", &[&secret]);
+        assert_eq!(&*told, "***", "in other letters too");
+        assert_eq!(&*shown("invalid: s3cr3t\n", &[&secret]), "invalid: ***");
+    }
+
+    #[test]
     fn of_a_refusal_the_code_and_the_first_words_are_told() {
         let check = |body: &str, expected: &str| assert_eq!(words(body.as_bytes()), expected);
         check(
