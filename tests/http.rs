@@ -7,8 +7,9 @@ mod support;
 use std::{net::SocketAddr, sync::Arc};
 
 use azp_scaler::{
+    domain::profile::ScalingObject,
     http::{self, HttpError, Latch, Site},
-    scaler::status::{PoolStatus, Status},
+    scaler::status::{PoolStatus, Status, Wanted},
     shutdown::Shutdown,
     telemetry::metrics::{HookOutcome, Metrics},
 };
@@ -118,7 +119,7 @@ async fn an_unknown_path_tells_the_known_ones() {
 }
 
 #[tokio::test]
-async fn the_status_is_json_and_can_be_narrowed_to_a_pool() {
+async fn the_status_is_json_and_can_be_narrowed() {
     let served = serve().await;
     let pool = |name: &str| PoolStatus {
         organization: "https://dev.azure.com/contoso".to_owned(),
@@ -157,8 +158,37 @@ async fn the_status_is_json_and_can_be_narrowed_to_a_pool() {
             .collect::<Vec<_>>()
     };
     assert_eq!(names("/status").await, ["Linux x64", "windows"]);
-    assert_eq!(names("/status?pool=linux%20X64").await, ["Linux x64"]);
-    assert!(names("/status?pool=macos").await.is_empty());
+    let object = Some(ScalingObject {
+        namespace: "ci".into(),
+        name: "linux".into(),
+    });
+    let table = [
+        ("", Wanted::default()),
+        (
+            "?pool=linux%20X64&unclaimed=true",
+            Wanted {
+                pool: Some("linux X64".to_owned()),
+                unclaimed: true,
+                ..Wanted::default()
+            },
+        ),
+        (
+            "?object=ci/linux&job=90403",
+            Wanted {
+                object,
+                job: Some(90_403),
+                ..Wanted::default()
+            },
+        ),
+    ];
+    for (query, wanted) in table {
+        names(&format!("/status{query}")).await;
+        assert_eq!(*served.answers.wanted.lock().unwrap(), wanted, "{query}");
+    }
+    for (query, told) in [("object=linux", "write NAMESPACE/NAME"), ("job=x", "job")] {
+        let reply = get(served.at, &format!("/status?{query}")).await;
+        check(&reply, 400, told);
+    }
 }
 
 #[tokio::test]

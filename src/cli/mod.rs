@@ -3,16 +3,19 @@
 //! May import: everything below. Invariant: what a user did wrong is told with
 //! its remedy and ends with the exit code that sysexits has for it.
 
+mod ask;
 mod check;
 mod demo;
 mod emulator;
+mod explain;
 mod serve;
+mod status_page;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::config::{CheckArgs, ConfigError, DemoArgs, EmulatorArgs, ServeArgs};
+use crate::config::{CheckArgs, ConfigError, DemoArgs, EmulatorArgs, ExplainArgs, ServeArgs};
 
 /// sysexits: the command line is wrong.
 const USAGE: u8 = 64;
@@ -42,6 +45,8 @@ enum Command {
     Emulator(EmulatorArgs),
     /// A working day of jobs in two minutes, with the scaler's reasons.
     Demo(DemoArgs),
+    /// Ask a running scaler who counts a job, or why an object has its number.
+    Explain(ExplainArgs),
     /// Check scaling objects in files, without a cluster.
     Check(CheckArgs),
 }
@@ -85,6 +90,10 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Serve(args) => runtime.block_on(serve::serve(args.resolve()?))?,
         Command::Emulator(args) => runtime.block_on(emulator::emulator(args.resolve()?))?,
         Command::Demo(args) => runtime.block_on(demo::demo(args.resolve()))?,
+        Command::Explain(args) => {
+            let config = args.resolve()?;
+            return Ok(runtime.block_on(explain::explain(&config)));
+        }
         Command::Check(args) => return check::check(&args.resolve()?),
     }
     Ok(ExitCode::SUCCESS)

@@ -10,6 +10,7 @@ mod check;
 mod cluster;
 mod demo;
 mod emulator;
+mod explain;
 mod quantity;
 mod secrets;
 mod serve;
@@ -22,6 +23,7 @@ pub use check::{CheckArgs, CheckConfig};
 pub use cluster::{ClusterAccess, ClusterArgs, ClusterConfig};
 pub use demo::{DemoArgs, DemoConfig};
 pub use emulator::{EmulatorArgs, EmulatorConfig};
+pub use explain::{ExplainArgs, ExplainConfig, Subject};
 pub use serve::{ServeArgs, ServeConfig};
 pub use tenancy::{
     Application, ConnectionConfig, ConnectionSettings, CredentialConfig, DEFAULT_CREDENTIAL,

@@ -227,6 +227,21 @@ impl fmt::Display for Refusal {
     }
 }
 
+// === impl ScalingObject ===
+
+impl ScalingObject {
+    /// Reads `NAMESPACE/NAME`, as it is shown; `None` for anything else.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (namespace, name) = text.split_once('/')?;
+        let is_name = |text: &str| !text.is_empty() && !text.contains('/');
+        (is_name(namespace) && is_name(name)).then(|| Self {
+            namespace: namespace.into(),
+            name: name.into(),
+        })
+    }
+}
+
 impl fmt::Display for ScalingObject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.namespace, self.name)

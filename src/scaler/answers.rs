@@ -9,7 +9,7 @@ use futures::stream::BoxStream;
 
 use super::{
     answer::{Answer, MetricSpec, Unanswered},
-    status::{Gauges, Status},
+    status::{Gauges, Status, Wanted},
 };
 use crate::domain::organization::OrganizationUrl;
 
@@ -46,8 +46,8 @@ pub trait Answers: Send + Sync + 'static {
     /// Reads the pools of an organization now, or all; tells how many.
     fn nudge(&self, organization: Option<&OrganizationUrl>) -> usize;
 
-    /// What is known of the pools of this name, or of all, for people.
-    fn status(&self, pool: Option<&str>) -> Status;
+    /// What is known of the pools, for people.
+    fn status(&self, wanted: &Wanted) -> Status;
 
     /// The numbers, for metrics.
     fn gauges(&self) -> Gauges;

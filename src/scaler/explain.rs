@@ -9,12 +9,13 @@ use super::{
     Inner,
     pool_decision::Decided,
     registered::Registered,
-    status::{FailureStatus, JobStatus, PoolStatus, ProfileStatus, RefusedStatus, Status},
+    status::{FailureStatus, JobStatus, PoolStatus, ProfileStatus, RefusedStatus, Status, Wanted},
 };
 use crate::{
     domain::{
         claim::Claim,
         decision::Verdict,
+        declared::Kind,
         job::{JobRequest, JobState},
         pool::Queue,
         profile::{Matching, Profile, ScalingObject},
@@ -29,13 +30,13 @@ const JOBS_SHOWN_OF_A_POOL: usize = 1_000;
 /// More refusals than this for one job are summed up.
 const REASONS_SHOWN: usize = 10;
 
-/// What the scaler knows of the pools of this name, or of all of them.
-pub(super) fn status(inner: &Inner, wanted: Option<&str>) -> Status {
-    let wanted = wanted.map(str::to_lowercase);
+/// What the scaler knows of the pools, as far as it is asked for.
+pub(super) fn status(inner: &Inner, wanted: &Wanted) -> Status {
+    let named = wanted.pool.as_ref().map(|pool| pool.to_lowercase());
     let meant = |pool: &str| {
-        wanted
+        named
             .as_ref()
-            .is_none_or(|wanted| *wanted == pool.to_lowercase())
+            .is_none_or(|named| *named == pool.to_lowercase())
     };
     let mut left = JOBS_SHOWN;
     let mut pools = Vec::new();
@@ -45,7 +46,7 @@ pub(super) fn status(inner: &Inner, wanted: Option<&str>) -> Status {
         .iter()
         .filter(|watched| meant(&watched.pool().name))
     {
-        let pool = pool_status(inner, watched, left.min(JOBS_SHOWN_OF_A_POOL));
+        let pool = pool_status(inner, watched, wanted, left.min(JOBS_SHOWN_OF_A_POOL));
         left -= pool.jobs.len();
         pools.push(pool);
     }
@@ -54,9 +55,20 @@ pub(super) fn status(inner: &Inner, wanted: Option<&str>) -> Status {
         if meant(&pool) {
             pools.push(PoolStatus {
                 failure: failure.as_ref().map(failure_status),
+                profiles: inner
+                    .registry
+                    .roster(&address.source.organization, &address.pool)
+                    .triggers()
+                    .iter()
+                    .filter(|trigger| wanted.means(&trigger.key.object))
+                    .map(|trigger| profile_status(trigger, None, false))
+                    .collect(),
                 ..empty_pool(address.source.organization.to_string(), pool)
             });
         }
+    }
+    if wanted.object.is_some() {
+        pools.retain(|pool| !pool.profiles.is_empty());
     }
     pools.sort_by(|a, b| (&a.organization, &a.pool).cmp(&(&b.organization, &b.pool)));
     Status {
@@ -66,12 +78,13 @@ pub(super) fn status(inner: &Inner, wanted: Option<&str>) -> Status {
             .learning_left()
             .map(|left| left.as_secs_f64()),
         pools,
-        refused: refused(inner),
+        refused: refused(inner, wanted),
     }
 }
 
-fn refused(inner: &Inner) -> Vec<RefusedStatus> {
+fn refused(inner: &Inner, wanted: &Wanted) -> Vec<RefusedStatus> {
     let mut refused = inner.registry.refused();
+    refused.retain(|(object, _)| wanted.means(object));
     refused.sort();
     let status = |(object, why): (ScalingObject, Arc<str>)| RefusedStatus {
         namespace: object.namespace.into(),
@@ -124,13 +137,19 @@ fn empty_pool(organization: String, pool: String) -> PoolStatus {
     }
 }
 
-fn pool_status(inner: &Inner, watched: &Arc<WatchedPool>, shown: usize) -> PoolStatus {
+fn pool_status(
+    inner: &Inner,
+    watched: &Arc<WatchedPool>,
+    wanted: &Wanted,
+    shown: usize,
+) -> PoolStatus {
     let view = watched.view();
     let decided = decided(inner, watched, &view);
     let queue = view.snapshot.as_ref().map(|snapshot| &*snapshot.queue);
-    let jobs = decided.as_deref().map(|decided| jobs(decided, shown));
-    let jobs = jobs.unwrap_or_default();
-    let all = queue.map_or(0, |queue| queue.jobs().len());
+    let jobs = decided
+        .as_deref()
+        .map(|decided| jobs(decided, wanted, shown));
+    let (jobs, jobs_not_shown) = jobs.unwrap_or_default();
     let [(_, queued), (_, assigned), (_, running)] = counts(queue);
     let profiles = inner.decision(watched).triggers();
     PoolStatus {
@@ -146,9 +165,10 @@ fn pool_status(inner: &Inner, watched: &Arc<WatchedPool>, shown: usize) -> PoolS
         unclaimed: unclaimed(decided.as_deref()),
         profiles: profiles
             .iter()
-            .map(|profile| profile_status(profile, decided.as_deref(), watched))
+            .filter(|profile| wanted.means(&profile.key.object))
+            .map(|profile| profile_status(profile, decided.as_deref(), watched.pool().is_hosted))
             .collect(),
-        jobs_not_shown: (all - jobs.len()) as u64,
+        jobs_not_shown,
         jobs,
         ..empty_pool(
             watched.source().organization().to_string(),
@@ -168,19 +188,25 @@ fn failure_status(failure: &Failure) -> FailureStatus {
 fn profile_status(
     registered: &Registered,
     decided: Option<&Decided>,
-    watched: &WatchedPool,
+    is_hosted: bool,
 ) -> ProfileStatus {
     let number = decided.and_then(|decided| decided.number(registered));
     let mut notices = registered.trigger.notices.clone();
     if let Some(declared) = &registered.declared {
         notices.extend(registered.trigger.contradictions(declared));
     }
-    if watched.pool().is_hosted {
+    if is_hosted {
         notices.push("this pool is hosted by Microsoft: no agent of yours can join it");
     }
     ProfileStatus {
         namespace: registered.key.object.namespace.to_string(),
         name: registered.key.object.name.to_string(),
+        kind: registered.declared.as_ref().map(|of| match of.kind {
+            Kind::ScaledObject => "ScaledObject",
+            Kind::ScaledJob => "ScaledJob",
+        }),
+        max_agents: registered.declared.as_ref().map(|of| of.max_agents),
+        jobs_per_agent: registered.trigger.jobs_per_agent,
         matches: matches(&registered.profile),
         number: number.map(|number| number.value()),
         sum: number.map(|number| number.to_string()),
@@ -213,14 +239,31 @@ fn matches(profile: &Profile) -> String {
     }
 }
 
-fn jobs(decided: &Decided, shown: usize) -> Vec<JobStatus> {
+/// The jobs that are asked for, and how many of them are left out.
+fn jobs(decided: &Decided, wanted: &Wanted, shown: usize) -> (Vec<JobStatus>, u64) {
     let contenders = decided.contenders();
-    let jobs = decided.queue.jobs().iter().enumerate().take(shown);
-    jobs.map(|(position, job)| {
-        let verdict = decided.decision.verdict(job, position, &contenders);
-        job_status(job, &verdict, decided)
-    })
-    .collect()
+    let is_meant = |position: usize, job: &JobRequest| {
+        let mut by = decided.decision.counted_by(job, position, &contenders);
+        wanted.job.is_none_or(|id| id == job.id.0)
+            && match &wanted.object {
+                Some(object) => by.any(|index| decided.triggers[index].key.object == *object),
+                None => !wanted.unclaimed || by.next().is_none(),
+            }
+    };
+    let mut jobs = Vec::new();
+    let mut not_shown = 0;
+    for (position, job) in decided.queue.jobs().iter().enumerate() {
+        if !is_meant(position, job) {
+            continue;
+        }
+        if jobs.len() < shown {
+            let verdict = decided.decision.verdict(job, position, &contenders);
+            jobs.push(job_status(job, &verdict, decided));
+        } else {
+            not_shown += 1;
+        }
+    }
+    (jobs, not_shown)
 }
 
 fn job_status(job: &JobRequest, verdict: &Verdict, decided: &Decided) -> JobStatus {

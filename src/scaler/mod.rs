@@ -40,7 +40,7 @@ use self::{
     registered::Registered,
     registry::{Memory, Registry},
     route::Destination,
-    status::{Gauges, Status},
+    status::{Gauges, Status, Wanted},
 };
 use crate::{
     domain::{declared::JobCensus, organization::OrganizationUrl, pool::PoolRef},
@@ -168,8 +168,8 @@ impl Answers for Scaler {
         pools.iter().filter(meant).map(|pool| pool.nudge()).count()
     }
 
-    fn status(&self, pool: Option<&str>) -> Status {
-        explain::status(&self.inner, pool)
+    fn status(&self, wanted: &Wanted) -> Status {
+        explain::status(&self.inner, wanted)
     }
 
     fn gauges(&self) -> Gauges {

@@ -5,7 +5,23 @@
 
 use serde::Serialize;
 
-use crate::telemetry::{scrape::CredentialKnown, waits::QueueWaits};
+use crate::{
+    domain::profile::ScalingObject,
+    telemetry::{scrape::CredentialKnown, waits::QueueWaits},
+};
+
+/// What of it is asked for: everything, unless it is narrowed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Only pools of this name, whatever the case of its letters.
+    pub pool: Option<String>,
+    /// Only this scaling object, its pools, and the jobs that it counts.
+    pub object: Option<ScalingObject>,
+    /// Only job requests of this number.
+    pub job: Option<u64>,
+    /// Only jobs that nobody counts.
+    pub unclaimed: bool,
+}
 
 /// Everything that the scaler knows, for people.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -65,7 +81,7 @@ pub struct PoolStatus {
     pub profiles: Vec<ProfileStatus>,
     /// Its unfinished jobs, oldest first.
     pub jobs: Vec<JobStatus>,
-    /// How many more jobs there are than are shown.
+    /// How many more jobs there are, of those that are asked for, than are shown.
     pub jobs_not_shown: u64,
 }
 
@@ -89,6 +105,14 @@ pub struct ProfileStatus {
     pub namespace: String,
     /// Its name.
     pub name: String,
+    /// `ScaledObject` or `ScaledJob`, where the cluster tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<&'static str>,
+    /// Its `maxReplicaCount`, where the cluster tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_agents: Option<u32>,
+    /// Jobs for each agent.
+    pub jobs_per_agent: u32,
     /// How it matches jobs, in words.
     pub matches: String,
     /// The number, once the pool was read.
@@ -188,4 +212,13 @@ pub struct CredentialGauges {
     pub credential: String,
     /// That.
     pub known: CredentialKnown,
+}
+
+// === impl Wanted ===
+
+impl Wanted {
+    /// Is this scaling object asked for?
+    pub(super) fn means(&self, object: &ScalingObject) -> bool {
+        self.object.as_ref().is_none_or(|wanted| wanted == object)
+    }
 }

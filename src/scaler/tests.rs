@@ -1,5 +1,7 @@
 //! What KEDA is told, against a scripted source and a paused clock.
 
+mod narrowed;
+
 use std::{collections::HashMap, sync::atomic::Ordering};
 
 use futures::StreamExt as _;
@@ -298,7 +300,7 @@ async fn the_status_says_who_counts_a_job_and_why() {
     bench
         .number("java", "poolName: linux; capabilities: java")
         .await;
-    let status = bench.scaler.status(None);
+    let status = bench.scaler.status(&Wanted::default());
     let pool = &status.pools[0];
     let told: Vec<(&[String], &str)> = pool
         .jobs

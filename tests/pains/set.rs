@@ -14,7 +14,7 @@ use azp_scaler::{
         Scaler,
         answer::{Answer, Unanswered},
         answers::{Answers as _, Call},
-        status::PoolStatus,
+        status::{PoolStatus, Wanted},
     },
     shutdown::Shutdown,
 };
@@ -181,10 +181,14 @@ impl Set {
     /// Nothing but the status tells of a reading, so it is looked at again and
     /// again; `is_so` is told since when, at the latest, it has been like that.
     async fn look_until(&self, is_so: impl Fn(&PoolStatus, Instant) -> bool) {
+        let wanted = Wanted {
+            pool: Some(POOL.to_owned()),
+            ..Wanted::default()
+        };
         let look = async {
             loop {
                 let looked = Instant::now();
-                let pools = self.scaler.status(Some(POOL)).pools;
+                let pools = self.scaler.status(&wanted).pools;
                 if pools.iter().any(|pool| is_so(pool, looked)) {
                     return;
                 }

@@ -11,7 +11,7 @@ use azp_scaler::{
     scaler::{
         answer::{Answer, MetricSpec, Unanswered},
         answers::{Answers, Call},
-        status::{Gauges, Status},
+        status::{Gauges, Status, Wanted},
     },
 };
 use futures::{StreamExt as _, stream::BoxStream};
@@ -37,6 +37,8 @@ pub struct Scripted {
     /// The only organization that has pools, with how many.
     pub pools: (OrganizationUrl, usize),
     pub status: Mutex<Status>,
+    /// What of it was last asked for.
+    pub wanted: Mutex<Wanted>,
     pub gauges: Mutex<Gauges>,
     pub stuck: Mutex<Option<String>>,
 }
@@ -66,6 +68,7 @@ impl Scripted {
             nudged: Mutex::default(),
             pools: (contoso, 2),
             status: Mutex::default(),
+            wanted: Mutex::default(),
             gauges: Mutex::default(),
             stuck: Mutex::default(),
         }
@@ -135,12 +138,9 @@ impl Answers for Scripted {
         }
     }
 
-    fn status(&self, pool: Option<&str>) -> Status {
-        let mut status = self.status.lock().unwrap().clone();
-        status
-            .pools
-            .retain(|known| pool.is_none_or(|wanted| known.pool.eq_ignore_ascii_case(wanted)));
-        status
+    fn status(&self, wanted: &Wanted) -> Status {
+        *self.wanted.lock().unwrap() = wanted.clone();
+        self.status.lock().unwrap().clone()
     }
 
     fn gauges(&self) -> Gauges {

@@ -1,57 +1,19 @@
 //! Reads what anybody can read, over HTTP: the scaler's status page and the
 //! emulator's pool; and delivers service hooks, as Azure DevOps would.
 //!
-//! May import: the day. Invariant: one short request for each connection, and no
-//! answer above a bound.
+//! May import: the day, asking. Invariant: nothing is read that a user could not
+//! read.
 
 use std::net::SocketAddr;
 
-use anyhow::Context as _;
 use jiff::Timestamp;
-use serde::{Deserialize, de::DeserializeOwned};
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
-};
+use serde::Deserialize;
 
 use super::day::POOL;
-
-/// The largest answer, in bytes.
-const LARGEST: u64 = 16 << 20;
-
-/// The scaler's status page, as far as it is shown.
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct StatusPage {
-    pub(super) pools: Vec<PoolStatus>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct PoolStatus {
-    pub(super) failure: Option<Failure>,
-    pub(super) profiles: Vec<ProfileStatus>,
-    pub(super) jobs: Vec<JobStatus>,
-}
-
-#[derive(Debug, Deserialize)]
-pub(super) struct Failure {
-    pub(super) message: String,
-}
-
-#[derive(Debug, Deserialize)]
-pub(super) struct ProfileStatus {
-    pub(super) name: String,
-    pub(super) sum: Option<String>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct JobStatus {
-    pub(super) id: u64,
-    pub(super) state: String,
-    pub(super) pipeline: Option<String>,
-    pub(super) counted_by: Vec<String>,
-    pub(super) why: Vec<String>,
-}
+use crate::cli::{
+    ask::{ask, get},
+    status_page::{PoolStatus, StatusPage},
+};
 
 /// The emulator's pool, as far as it is shown.
 #[derive(Debug, Default, Deserialize)]
@@ -88,14 +50,15 @@ pub(super) struct Job {
 
 /// The status page of the scaler that listens there.
 pub(super) async fn status(scaler: SocketAddr) -> anyhow::Result<PoolStatus> {
-    let page: StatusPage = get(scaler, &format!("/status?pool={POOL}")).await?;
+    let page: StatusPage = get(&scaler.to_string(), &format!("/status?pool={POOL}")).await?;
     // Before the first call there is no pool.
     Ok(page.pools.into_iter().next().unwrap_or_default())
 }
 
 /// The pool of the emulator that listens there.
 pub(super) async fn pool(emulator: SocketAddr) -> anyhow::Result<Pool> {
-    get(emulator, &format!("/_emulator/pools/{POOL}")).await
+    let path = format!("/_emulator/pools/{POOL}");
+    Ok(get(&emulator.to_string(), &path).await?)
 }
 
 /// Tells the scaler that a job waits.
@@ -105,34 +68,11 @@ pub(super) async fn pool(emulator: SocketAddr) -> anyhow::Result<Pool> {
 pub(super) async fn deliver_hook(scaler: SocketAddr, secret: &str) -> anyhow::Result<()> {
     let event =
         r#"{"eventType":"ms.vss-pipelines.job-state-changed-event","publisherId":"pipelines"}"#;
-    let request = format!(
+    let head = format!(
         "POST /hooks/azure-devops HTTP/1.0\r\nX-Azp-Hook-Secret: {secret}\r\n\
-         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{event}",
+         Content-Type: application/json\r\nContent-Length: {}\r\n",
         event.len()
     );
-    exchange(scaler, &request).await?;
+    ask(&scaler.to_string(), &head, event).await?;
     Ok(())
-}
-
-async fn get<T: DeserializeOwned>(address: SocketAddr, path: &str) -> anyhow::Result<T> {
-    let body = exchange(address, &format!("GET {path} HTTP/1.0\r\n\r\n")).await?;
-    serde_json::from_str(&body).with_context(|| format!("http://{address}{path} is unreadable"))
-}
-
-/// HTTP/1.0, in which the answer ends with the connection and comes in one piece.
-async fn exchange(address: SocketAddr, request: &str) -> anyhow::Result<String> {
-    let mut stream = TcpStream::connect(address).await?;
-    stream.write_all(request.as_bytes()).await?;
-    let mut answer = String::new();
-    stream.take(LARGEST).read_to_string(&mut answer).await?;
-    let first = answer.lines().next().unwrap_or_default();
-    anyhow::ensure!(
-        first
-            .split(' ')
-            .nth(1)
-            .is_some_and(|code| code.starts_with('2')),
-        "http://{address} answered {first:?}"
-    );
-    let (_, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
-    Ok(body.to_owned())
 }

@@ -20,10 +20,11 @@ use tokio::{
 use super::{
     day::{self, CLOSES, DAY, OPENS, POOL, What},
     keda::{Asked, Rhythm},
-    pages::{self, Pool, PoolStatus},
+    pages::{self, Pool},
 };
 use crate::{
     app::{Addresses, App},
+    cli::status_page::PoolStatus,
     config::{ClusterConfig, DemoConfig, ServeConfig, TenancyConfig, TokenConfig},
     domain::{demand::Demands, job::RequestId, organization::OrganizationUrl},
     emulator::{Clock, Emulator, EmulatorHandle, Fault, FaultKind, NewJobs, Refusal, Settings},

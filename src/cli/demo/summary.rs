@@ -100,7 +100,10 @@ pub(super) fn verdict(view: &View, end: End) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::demo::pages::{Counts, Pool, PoolStatus};
+    use crate::cli::{
+        demo::pages::{Counts, Pool},
+        status_page::PoolStatus,
+    };
 
     #[test]
     fn only_a_lost_job_or_one_left_behind_is_an_error() {

@@ -6,10 +6,11 @@ use std::{collections::HashSet, fmt};
 
 use super::{
     day::Wave,
-    pages::{Counts, JobStatus, Pool, PoolStatus},
+    pages::{Counts, Pool},
     replicas::Deployment,
     stage::View,
 };
+use crate::cli::status_page::{JobStatus, PoolStatus};
 
 /// Lines of reasons, so that the table fits into a terminal of 24.
 const ROWS_OF_REASONS: usize = 7;
@@ -185,7 +186,7 @@ impl fmt::Display for Agents {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::demo::pages::ProfileStatus;
+    use crate::cli::status_page::ProfileStatus;
 
     #[test]
     fn a_number_is_told_without_the_parts_that_are_nothing() {
@@ -201,6 +202,7 @@ mod tests {
             let profile = ProfileStatus {
                 name: "linux".to_owned(),
                 sum: sum.map(ToOwned::to_owned),
+                ..ProfileStatus::default()
             };
             let status = PoolStatus {
                 profiles: vec![profile],
@@ -218,6 +220,7 @@ mod tests {
             pipeline: Some(pipeline.to_owned()),
             counted_by: counted_by.iter().map(|&name| name.to_owned()).collect(),
             why: vec!["so".to_owned()],
+            ..JobStatus::default()
         };
         let status = PoolStatus {
             jobs: vec![

@@ -155,6 +155,21 @@ impl Decision {
         counts
     }
 
+    /// Who counts the job at this position of the queue, without the reasons.
+    /// The arguments are those that the decision was made from.
+    pub fn counted_by(
+        &self,
+        job: &JobRequest,
+        position: usize,
+        contenders: &[Contender<'_>],
+    ) -> impl Iterator<Item = usize> {
+        let claimed = self.claims[position].contender();
+        let apart = contenders.iter().enumerate().filter(|(_, contender)| {
+            !contender.profile.shares_the_pool() && contender.profile.fits(job).is_ok()
+        });
+        claimed.into_iter().chain(apart.map(|(index, _)| index))
+    }
+
     /// Why the job at this position of the queue went where it went. The
     /// arguments are those that the decision was made from.
     #[must_use]

@@ -246,7 +246,7 @@ async fn a_trigger_that_no_rule_grants_is_refused_without_a_request() {
         bench.declare([declared("linux", &[trigger])]).await;
         let error = bench.ask("linux", trigger).await.unwrap_err();
         assert!(error.contains(rule), "{error}");
-        let status = bench.scaler.status(None);
+        let status = bench.scaler.status(&Wanted::default());
         assert!(status.refused[0].why.contains(rule), "{status:?}");
     }
     let lookups = bench
