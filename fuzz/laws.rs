@@ -163,8 +163,10 @@ pub(crate) fn hook(data: &[u8]) {
     assert!(organizations.len() <= 8, "{organizations:?}");
     for organization in &organizations {
         let text = organization.as_str();
-        assert!(text.starts_with("https://"), "{text}");
-        assert!(!text.contains('@'), "{text}");
+        let (scheme, rest) = text.split_once("://").expect("a URL");
+        // A path may hold an @; before it, somebody's name would stand.
+        let host = rest.split('/').next().unwrap_or_default();
+        assert!(scheme == "https" && !host.contains('@'), "{text}");
         assert_eq!(
             OrganizationUrl::parse(text).as_ref(),
             Ok(organization),
