@@ -5,10 +5,18 @@
 //! system's and never in place of a check; a proxy's password is in no message;
 //! no redirect is followed, since what is sent is meant for one host.
 
-use std::{error::Error, fs::File, io::Read as _, path::Path, time::Duration};
+use std::{
+    error::Error,
+    fs::File,
+    io::Read as _,
+    path::Path,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use reqwest::{Certificate, ClientBuilder, NoProxy, Proxy, redirect};
 use secrecy::ExposeSecret as _;
+use tokio::time::Instant;
 
 use super::{ClientError, answer::shorten};
 use crate::config::{ConnectionSettings, ProxyConfig};
@@ -25,51 +33,120 @@ const IDLE_CONNECTIONS: usize = 2;
 /// A bundle of all public authorities is a fifth of this, in bytes.
 const LARGEST_CA: u64 = 1 << 20;
 
-/// An HTTP client with these settings, to be given its headers.
-pub(super) fn builder(settings: &ConnectionSettings) -> Result<ClientBuilder, ClientError> {
-    super::install_crypto_provider();
+/// How often private authorities are looked at again.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
+
+/// What is added to every client of a way: its headers, for one.
+type Dress = Box<dyn Fn(ClientBuilder) -> ClientBuilder + Send + Sync>;
+
+/// A way to a server. Its client is made anew when the private authorities have
+/// become others; until they can be read again, the last good ones count.
+pub(super) struct Way {
+    settings: ConnectionSettings,
+    dress: Dress,
+    made: Mutex<Made>,
+}
+
+struct Made {
+    client: reqwest::Client,
+    authorities: Vec<u8>,
+    looked: Instant,
+}
+
+// === impl Way ===
+
+impl Way {
+    pub(super) fn new(settings: ConnectionSettings, dress: Dress) -> Result<Self, ClientError> {
+        super::install_crypto_provider();
+        let authorities = authorities(&settings)?;
+        let made = Made {
+            client: client(&settings, &dress, &authorities)?,
+            authorities,
+            looked: Instant::now(),
+        };
+        Ok(Self {
+            settings,
+            dress,
+            made: Mutex::new(made),
+        })
+    }
+
+    /// The client for the next request.
+    pub(super) fn client(&self) -> reqwest::Client {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.settings.ca.is_some() && made.looked.elapsed() >= LOOK_AGAIN {
+            // A small file, once a minute: no thread is worth it.
+            made.looked = Instant::now();
+            if let Err(error) = self.look(&mut made) {
+                tracing::warn!(%error, "the authorities before are trusted until it is mended");
+            }
+        }
+        made.client.clone()
+    }
+
+    fn look(&self, made: &mut Made) -> Result<(), ClientError> {
+        let authorities = authorities(&self.settings)?;
+        if authorities != made.authorities {
+            made.client = client(&self.settings, &self.dress, &authorities)?;
+            made.authorities = authorities;
+            tracing::info!("private authorities have changed and are taken up");
+        }
+        Ok(())
+    }
+}
+
+fn client(
+    settings: &ConnectionSettings,
+    dress: &Dress,
+    authorities: &[u8],
+) -> Result<reqwest::Client, ClientError> {
     let mut builder = reqwest::Client::builder()
         .redirect(redirect::Policy::none())
         .timeout(settings.request_timeout.unwrap_or(USUAL_REQUEST))
         .connect_timeout(settings.connect_timeout.unwrap_or(USUAL_CONNECT))
         .pool_max_idle_per_host(IDLE_CONNECTIONS);
     if let Some(path) = &settings.ca {
-        let certificates = authorities(path).map_err(|what| ClientError::Ca {
-            path: path.display().to_string().into(),
-            what: what.into(),
-        })?;
+        let certificates = certificates(authorities);
+        let certificates = certificates.map_err(|what| unusable(path, what))?;
         builder = builder.tls_certs_merge(certificates);
     }
     if let Some(config) = &settings.proxy {
         builder = builder.proxy(proxy(config)?);
     }
-    Ok(builder)
-}
-
-/// The client, once it has all it needs.
-pub(super) fn build(builder: ClientBuilder) -> Result<reqwest::Client, ClientError> {
-    let built = builder.build();
+    let built = dress(builder).build();
     built.map_err(|error| ClientError::Http(causes(&error)))
 }
 
-/// The certificates in a file.
-fn authorities(path: &Path) -> Result<Vec<Certificate>, String> {
+/// The text of the private authorities; none where there are none.
+fn authorities(settings: &ConnectionSettings) -> Result<Vec<u8>, ClientError> {
     let mut pem = Vec::new();
+    let Some(path) = &settings.ca else {
+        return Ok(pem);
+    };
     File::open(path)
         .and_then(|file| file.take(LARGEST_CA + 1).read_to_end(&mut pem))
-        .map_err(|error| format!("cannot be read ({error}); is it mounted?"))?;
+        .map_err(|error| unusable(path, format!("cannot be read ({error}); is it mounted?")))?;
     if pem.len() as u64 > LARGEST_CA {
-        return Err(format!(
-            "is larger than {LARGEST_CA} bytes; is it the right file?"
-        ));
+        let what = format!("is larger than {LARGEST_CA} bytes; is it the right file?");
+        return Err(unusable(path, what));
     }
-    let certificates = Certificate::from_pem_bundle(&pem);
-    let certificates = certificates
-        .map_err(|_| "holds a certificate that cannot be read; export it in PEM form".to_owned())?;
+    Ok(pem)
+}
+
+fn certificates(pem: &[u8]) -> Result<Vec<Certificate>, &'static str> {
+    let certificates = Certificate::from_pem_bundle(pem)
+        .map_err(|_| "holds a certificate that cannot be read; export it in PEM form")?;
     if certificates.is_empty() {
-        return Err("holds no certificate; it needs -----BEGIN CERTIFICATE-----".into());
+        return Err("holds no certificate; it needs -----BEGIN CERTIFICATE-----");
     }
     Ok(certificates)
+}
+
+fn unusable(path: &Path, what: impl Into<Box<str>>) -> ClientError {
+    ClientError::Ca {
+        path: path.display().to_string().into(),
+        what: what.into(),
+    }
 }
 
 fn proxy(config: &ProxyConfig) -> Result<Proxy, ClientError> {

@@ -16,7 +16,7 @@ use reqwest::{
 use super::{
     ClientError, ClientSettings,
     answer::{self, Asked, Refusal, shorten, text_of},
-    connect::{self, causes},
+    connect::{Way, causes},
     credential::{Credential, Signature},
 };
 use crate::{domain::organization::OrganizationUrl, ports::ReadError};
@@ -26,7 +26,7 @@ const ERROR_CAP: u64 = 64 << 10;
 
 /// Sends requests to one organization with one credential.
 pub(super) struct Requests {
-    http: reqwest::Client,
+    way: Way,
     organization: OrganizationUrl,
     credential: Credential,
     limits: Limits,
@@ -73,11 +73,13 @@ impl Requests {
         // Azure DevOps: asks for an error in place of a way to the sign-in page.
         let suppress = HeaderValue::from_static("Suppress");
         headers.insert("x-tfs-fedauthredirect", suppress);
-        let builder = connect::builder(&settings.connection())?;
-        let builder = builder.user_agent(user_agent).default_headers(headers);
-        let http = connect::build(builder)?;
+        let dress = move |builder: reqwest::ClientBuilder| {
+            let builder = builder.user_agent(user_agent.clone());
+            builder.default_headers(headers.clone())
+        };
+        let way = Way::new(settings.connection(), Box::new(dress))?;
         Ok(Self {
-            http,
+            way,
             organization: settings.organization,
             credential: settings.credential,
             limits: Limits {
@@ -122,7 +124,7 @@ impl Requests {
         record: &mut Record,
     ) -> Result<Answer, ReadError> {
         record.note(signature);
-        let request = signature.apply(self.http.get(asked.url.clone()));
+        let request = signature.apply(self.way.client().get(asked.url.clone()));
         let sent = request.send().await;
         let response = sent.map_err(|error| self.limits.not_reached(&error))?;
         record.pause = answer::pause(response.status(), response.headers(), SystemTime::now());

@@ -74,6 +74,32 @@ async fn a_private_authority_is_trusted_and_still_for_its_names_only() {
     );
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_authority_that_has_become_another_is_taken_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let ca = folder.path().join("ca.pem");
+    private_server(&ca).await;
+    let before = fs::read(&ca).unwrap();
+    let port = private_server(&ca).await;
+    let after = fs::read(&ca).unwrap();
+    fs::write(&ca, before).unwrap();
+    let connection = ConnectionSettings {
+        ca: Some(ca.clone()),
+        ..ConnectionSettings::default()
+    };
+    let settings = settings(&format!("https://localhost:{port}/contoso")).with(&connection);
+    let client = Client::new(settings).unwrap();
+    let jobs = async || client.unfinished_jobs(PoolId(27)).await.outcome;
+    assert_eq!(jobs().await.unwrap_err().kind(), "unreachable");
+    fs::write(&ca, after).unwrap();
+    tokio::time::advance(Duration::from_secs(61)).await;
+    assert_eq!(jobs().await, Ok(Vec::new()));
+    // What cannot be read takes nothing away.
+    fs::write(&ca, "").unwrap();
+    tokio::time::advance(Duration::from_secs(61)).await;
+    assert_eq!(jobs().await, Ok(Vec::new()));
+}
+
 #[test]
 fn an_authority_that_cannot_be_read_is_told_with_its_file() {
     let folder = tempfile::tempdir().unwrap();

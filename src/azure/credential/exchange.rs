@@ -19,7 +19,7 @@ use super::{TokenFile, shown};
 use crate::{
     azure::{
         ClientError, USER_AGENT, answer,
-        connect::{self, causes},
+        connect::{Way, causes},
     },
     config::{Application, ConnectionSettings, IdentityConfig, IdentityEndpoint, SecretSource},
     ports::{ReadError, Tokens as _},
@@ -40,7 +40,7 @@ const LONGEST_LIFE: Duration = Duration::from_secs(48 * 3600);
 
 /// How tokens are had for one identity.
 pub(super) struct Exchange {
-    http: reqwest::Client,
+    way: Way,
     identity: IdentityConfig,
     /// For messages.
     authority: Box<str>,
@@ -91,15 +91,19 @@ impl Exchange {
         identity: &IdentityConfig,
         settings: &ConnectionSettings,
     ) -> Result<Self, ClientError> {
-        // A machine's own endpoint is never behind a proxy.
-        let builder = match identity {
-            IdentityConfig::Managed { .. } => {
-                connect::builder(&ConnectionSettings::default())?.no_proxy()
-            }
-            _ => connect::builder(settings)?,
+        let way = match identity {
+            // A machine's own endpoint is never behind a proxy.
+            IdentityConfig::Managed { .. } => Way::new(
+                ConnectionSettings::default(),
+                Box::new(|builder| builder.user_agent(USER_AGENT).no_proxy()),
+            )?,
+            _ => Way::new(
+                settings.clone(),
+                Box::new(|builder| builder.user_agent(USER_AGENT)),
+            )?,
         };
         Ok(Self {
-            http: connect::build(builder.user_agent(USER_AGENT))?,
+            way,
             authority: shown(host(identity), &[]),
             identity: identity.clone(),
         })
@@ -180,7 +184,7 @@ impl Exchange {
             &format!("{}/oauth2/v2.0/token", application.tenant_id),
         );
         let kind = "application/x-www-form-urlencoded";
-        let request = self.http.request(Method::POST, url);
+        let request = self.way.client().request(Method::POST, url);
         Asked {
             request: request.header(CONTENT_TYPE, kind).body(form.finish()),
             secrets: vec![secret.clone()],
@@ -200,7 +204,7 @@ impl Exchange {
             .append_pair("api-version", version)
             .append_pair("resource", AZURE_DEVOPS)
             .extend_pairs(client_id.map(|id| ("client_id", id)));
-        let request = self.http.request(Method::GET, url);
+        let request = self.way.client().request(Method::GET, url);
         match endpoint {
             IdentityEndpoint::Metadata(_) => Asked {
                 request: request.header("metadata", "true"),
