@@ -19,12 +19,14 @@ check: ## what needs Rust alone: format, lints, tests of the crate
 
 # The tests of the crate: all but those that need the real parts.
 TESTS := $(patsubst tests/%.rs,%,$(wildcard tests/*.rs)) $(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs))
-CRATE_TESTS := --lib --bins $(addprefix --test ,$(filter-out real_%,$(TESTS)))
+# These run programs that `make tools` builds.
+PARTS_TESTS := kubernetes promtool keda_oracle real_keda
+CRATE_TESTS := --lib --bins $(addprefix --test ,$(filter-out $(PARTS_TESTS),$(TESTS)))
 
 .PHONY: test
 test: check tools ## everything, on the real KEDA and Kubernetes too
 	$(CARGO) test --locked --package azp-harness
-	$(CARGO) test --locked --test 'real_*' -- --nocapture
+	$(CARGO) test --locked $(addprefix --test ,$(PARTS_TESTS)) -- --nocapture
 
 .PHONY: audit
 audit: ## licences, bans and advisories of the dependencies (wants cargo-deny)
@@ -35,7 +37,7 @@ bench: tools ## print the figures of the README, each beside its goal
 	$(CARGO) bench --locked
 
 .PHONY: tools
-tools: ## build the real Kubernetes, etcd, KEDA and helm into a cache
+tools: ## build the real Kubernetes, etcd, KEDA, helm and promtool into a cache
 	tools/build
 
 .PHONY: cluster

@@ -63,6 +63,21 @@ pub(super) fn has_words(status: StatusCode) -> bool {
     status.is_client_error() || status.is_server_error()
 }
 
+/// Codes that the service puts before its words, and what to do about each.
+///
+/// ASSUMPTION(sign-in-once): `TF401444` is what an identity gets that was added
+/// to the organization and has never signed in there, with status 401 or 403.
+const REMEDIES: [(&str, &str); 2] = [
+    (
+        "TF401444",
+        "sign in to the organization once as this identity, in a browser or by any request of its own",
+    ),
+    (
+        "TF400813",
+        "add the identity to the organization's users, or use a token of this organization",
+    ),
+];
+
 // === impl Refusal ===
 
 impl Refusal<'_> {
@@ -74,9 +89,15 @@ impl Refusal<'_> {
             203 => rejected("203 and a sign-in page"),
             300..=399 => self.redirect(),
             401 if self.speaks_of_expiry() => ReadError::CredentialExpired,
-            401 => rejected("status 401"),
+            401 => match self.remedy() {
+                Some(remedy) => rejected(&format!("status 401; {remedy}")),
+                None => rejected("status 401"),
+            },
             403 => ReadError::Forbidden {
-                message: self.message(),
+                message: match self.remedy() {
+                    Some(remedy) => shorten(&format!("{remedy}; {}", self.message())),
+                    None => self.message(),
+                },
             },
             // ASSUMPTION(html-404): a 404 in HTML is the page of an unknown
             // organization or of a proxy, and says nothing about the pool.
@@ -120,6 +141,16 @@ impl Refusal<'_> {
         let expired = |text: &str| text.to_ascii_lowercase().contains("expired");
         self.header_words().is_some_and(|words| expired(&words))
             || self.body_words().is_some_and(|words| expired(&words))
+    }
+
+    /// What to do about a code in the service's words.
+    fn remedy(&self) -> Option<&'static str> {
+        let words = [self.body_words(), self.header_words()];
+        let known = |(code, _): &&(&str, &str)| {
+            let mut words = words.iter().flatten();
+            words.any(|words| words.contains(code))
+        };
+        REMEDIES.iter().find(known).map(|(_, remedy)| *remedy)
     }
 
     /// The service's own words: of the body, else of its header, else the

@@ -43,12 +43,6 @@ const SHORTEST_SUCCESSION: Duration = Duration::from_secs(60);
 /// More refused triggers than this are not remembered.
 const REFUSED_SHOWN: u64 = 1_000;
 
-/// After a restart KEDA calls for all that it has within a polling interval: so
-/// many at once, and so many a second after that. Whoever invents names makes
-/// no more of them known.
-const NEW_AT_ONCE: NonZeroU32 = NonZeroU32::new(1_000).expect("it is not 0");
-const NEW_PER_SECOND: NonZeroU32 = NonZeroU32::new(100).expect("it is not 0");
-
 /// What came of a trigger that the cluster declares.
 pub(super) enum Declaring {
     Read(Arc<Registered>),
@@ -96,7 +90,7 @@ impl Registry {
         Self {
             sources,
             memory,
-            newcomers: Newcomers::new(NEW_AT_ONCE, NEW_PER_SECOND),
+            newcomers: newcomers(memory.limit),
             rosters: Rosters::default(),
             known,
             called: Cache::builder().time_to_idle(memory.forget_after).build(),
@@ -361,6 +355,19 @@ impl Registry {
         });
         siblings.push(Arc::downgrade(registered));
     }
+}
+
+/// After a restart KEDA calls for all that it has within a polling interval: a
+/// tenth of what there may be comes in at once (a hundred at least), and a tenth
+/// of that each second later. Whoever invents names makes no more of them known.
+fn newcomers(limit: u64) -> Newcomers {
+    const FEWEST: NonZeroU32 = NonZeroU32::new(100).expect("it is not 0");
+    const FEWEST_PER_SECOND: NonZeroU32 = NonZeroU32::new(10).expect("it is not 0");
+    let part = |of: u64| NonZeroU32::new(u32::try_from(limit / of).unwrap_or(u32::MAX));
+    Newcomers::new(
+        part(10).map_or(FEWEST, |part| part.max(FEWEST)),
+        part(100).map_or(FEWEST_PER_SECOND, |part| part.max(FEWEST_PER_SECOND)),
+    )
 }
 
 fn millis(time: Duration) -> u64 {

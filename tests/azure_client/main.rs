@@ -116,6 +116,16 @@ async fn every_odd_answer_has_its_kind() {
     );
     check(says("403 Forbidden", &echo), "forbidden", "(no ***, ***)").await;
 
+    let body = r#"{"message":"TF401444: Please sign-in at least once as x"}"#;
+    for status in ["401 Unauthorized", "403 Forbidden"] {
+        let kind = if status.starts_with("401") {
+            rejected
+        } else {
+            "forbidden"
+        };
+        check(says(status, body), kind, "sign in to the organization once").await;
+    }
+
     check(says("404 Not Found", "{}"), "pool-not-found", "#27").await;
     check(page("404 Not Found"), "status", "404").await;
     check(

@@ -17,6 +17,7 @@ use azp_scaler::{
 };
 use clap::Parser as _;
 use jiff::Timestamp;
+use tempfile::NamedTempFile;
 use tokio::{net::TcpListener, runtime::Runtime, task::JoinHandle};
 
 use crate::{
@@ -50,7 +51,7 @@ struct Site {
     emulator: EmulatorHandle,
     serving: JoinHandle<std::io::Result<()>>,
     url: String,
-    scaler: Arc<Scaler>,
+    scaler: Serving,
     pools: u32,
 }
 
@@ -64,7 +65,7 @@ pub struct Place {
     name: String,
     id: u32,
     url: String,
-    scaler: Arc<Scaler>,
+    scaler: Serving,
 }
 
 const TOKEN: &str = "t0ken";
@@ -128,7 +129,7 @@ impl Sides {
             name,
             id,
             url: self.site.url.clone(),
-            scaler: Arc::clone(&self.site.scaler),
+            scaler: self.site.scaler.clone(),
         }
     }
 
@@ -200,9 +201,9 @@ impl Sides {
             encrypted: false,
         };
         let told = self.runtime.block_on(async {
-            let target = place.scaler.spec(&call)?.target.into();
+            let target = place.scaler.scaler.spec(&call)?.target.into();
             loop {
-                match place.scaler.answer(&call).await {
+                match place.scaler.scaler.answer(&call).await {
                     // The machine is slow; nothing was said yet.
                     Err(Unanswered::NotReadYet { .. }) => {}
                     answer => break answer.map(|answer| (answer, target)),
@@ -221,6 +222,13 @@ impl Sides {
             Err(other) => panic!("the scaler is not set up for this test: {other}"),
         }
     }
+}
+
+/// A scaler, and the file of its token, which it reads again and again.
+#[derive(Clone, Debug)]
+struct Serving {
+    scaler: Arc<Scaler>,
+    _token: Arc<NamedTempFile>,
 }
 
 // === impl Place ===
@@ -259,10 +267,10 @@ impl Site {
 
 /// The scaler as `azp-scaler serve` puts it together. No pool is read twice, and
 /// nothing is forgotten while the test runs.
-async fn scaler(url: &str) -> Arc<Scaler> {
-    azp_scaler::azure::install_crypto_provider();
-    let mut token = tempfile::NamedTempFile::new().unwrap();
+async fn scaler(url: &str) -> Serving {
+    let mut token = NamedTempFile::new().unwrap();
     token.write_all(TOKEN.as_bytes()).unwrap();
+    azp_scaler::azure::install_crypto_provider();
     let token_file = token.path().display().to_string();
     let line = Line::parse_from([
         "azp-scaler",
@@ -284,5 +292,8 @@ async fn scaler(url: &str) -> Arc<Scaler> {
         .serve
         .resolve()
         .unwrap_or_else(|error| panic!("{error}"));
-    App::build(config).await.unwrap().scaler()
+    Serving {
+        scaler: App::build(config).await.unwrap().scaler(),
+        _token: Arc::new(token),
+    }
 }

@@ -9,4 +9,5 @@
 )]
 
 pub mod http;
+pub mod scrape;
 pub mod scripted;

@@ -1,7 +1,7 @@
 //! Pains of demands, of the way from zero, and of credentials.
 
 use super::{
-    Kept::{By, Later, Pending},
+    Kept::{By, Later},
     Pain, Part, pain,
 };
 
@@ -116,7 +116,7 @@ pub(super) const FROM_ZERO: &[Pain] = &[
             "microsoft/azure-container-apps#913",
             "microsoft/azure-container-apps#31",
         ],
-        Pending("a project's queue id is told from a pool's"),
+        By("tests/azure_client/identity.rs::the_number_of_a_queue_is_told_with_the_pools_own"),
     ),
 ];
 
@@ -125,7 +125,7 @@ pub(super) const CREDENTIALS: &[Pain] = &[
         58,
         "401, for a line break at the end of the token",
         &["kedacore/keda#2874"],
-        By("src/azure/credential.rs::a_token_is_read_as_files_and_variables_hold_it"),
+        By("src/azure/credential/pat.rs::a_token_is_read_as_files_and_variables_hold_it"),
     ),
     pain(
         59,
@@ -142,7 +142,9 @@ pub(super) const CREDENTIALS: &[Pain] = &[
             "kedacore/keda#3933",
             "kedacore/keda#7931",
         ],
-        Pending("Entra"),
+        By(
+            "tests/azure_client/identity.rs::each_kind_of_identity_has_one_token_for_all_its_readings",
+        ),
     ),
     pain(
         61,
@@ -175,19 +177,19 @@ pub(super) const CREDENTIALS: &[Pain] = &[
             "MicrosoftDocs/azure-devops-docs#11373",
             "microsoft/azure-pipelines-agent#2552",
         ],
-        Pending("a doctor that tries each call"),
+        By("tests/azure_client/main.rs::every_odd_answer_has_its_kind"),
     ),
     pain(
         65,
         "TF401444: sign in at least once",
         &["kedacore/keda#4867", "kedacore/keda#7578"],
-        Pending("remedies for the service's codes"),
+        By("tests/azure_client/main.rs::every_odd_answer_has_its_kind"),
     ),
     pain(
         66,
         "Identities of another tenant",
         &["kedacore/keda#5517", "microsoft/azure-container-apps#1773"],
-        Pending("a tenant for each credential"),
+        By("src/config/tenancy/tests.rs::all_of_it_is_read"),
     ),
     pain(
         67,
