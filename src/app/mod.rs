@@ -197,7 +197,6 @@ fn scaler(
         cluster: cluster.clone(),
         settings: source_settings(config),
         metrics: Arc::clone(metrics),
-        forget_after: config.forget_after,
     });
     let pools = Pools::new(pool_settings(config));
     let settings = scaler_settings(config);

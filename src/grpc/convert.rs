@@ -1,6 +1,6 @@
 //! From answers to messages, and from what is unanswered to a status.
 //!
-//! May import: scaler's answers, telemetry's labels. Invariant: pure, and an
+//! May import: scaler's answers, ports' errors, telemetry's labels. Invariant: pure, and an
 //! error's message goes out as it is: it was written for the user.
 
 use tonic::{Code, Status};
@@ -10,6 +10,7 @@ use super::proto::{
     ScaledObjectRef,
 };
 use crate::{
+    ports::ReadError,
     scaler::{
         answer::{self, Answer, Unanswered},
         answers::Call,
@@ -30,6 +31,11 @@ pub(super) fn call(object: &ScaledObjectRef, encrypted: bool) -> Call<'_> {
 /// The code of what is unanswered.
 pub(super) const fn code(unanswered: &Unanswered) -> GrpcCode {
     match unanswered {
+        // Following it would carry the credential to where no rule allows it.
+        Unanswered::Unreadable {
+            cause: ReadError::Redirected { .. },
+            ..
+        } => GrpcCode::PermissionDenied,
         Unanswered::Trigger(_) | Unanswered::ScalingObject(_) => GrpcCode::InvalidArgument,
         Unanswered::Denied(_) | Unanswered::NoCluster => GrpcCode::PermissionDenied,
         Unanswered::TooMany { .. } | Unanswered::Crowded(_) => GrpcCode::ResourceExhausted,

@@ -8,11 +8,9 @@ use std::{
     collections::HashMap,
     hash::{BuildHasher as _, RandomState},
     sync::{Arc, Mutex, PoisonError, Weak},
-    time::Duration,
 };
 
 use futures::future::{self, BoxFuture, FutureExt as _};
-use moka::sync::Cache;
 use secrecy::SecretString;
 
 use super::answer::Unanswered;
@@ -33,7 +31,10 @@ pub struct Sources {
     cluster: Option<Arc<dyn Cluster>>,
     settings: SourceSettings,
     metrics: Arc<Metrics>,
-    sources: Cache<SourceId, Arc<Source>>,
+    /// Held by the triggers that may use them.
+    sources: Mutex<HashMap<SourceId, Weak<Source>>>,
+    /// The one that is there without a trigger.
+    single: Option<Arc<Source>>,
     /// What the service has asked of each credential. Azure DevOps: limits the
     /// rate of an identity, whichever pool or organization it asks for.
     quotas: Mutex<HashMap<Box<str>, Weak<Quota>>>,
@@ -53,8 +54,6 @@ pub struct SourceParts {
     pub settings: SourceSettings,
     /// Counts the requests.
     pub metrics: Arc<Metrics>,
-    /// What nobody asks for this long is forgotten.
-    pub forget_after: Duration,
 }
 
 /// Who asks, and with what in hand.
@@ -82,7 +81,6 @@ impl Sources {
             cluster,
             settings,
             metrics,
-            forget_after,
         } = parts;
         Self {
             rules,
@@ -90,7 +88,8 @@ impl Sources {
             cluster,
             settings,
             metrics,
-            sources: Cache::builder().time_to_idle(forget_after).build(),
+            sources: Mutex::default(),
+            single: None,
             quotas: Mutex::default(),
             hasher: RandomState::new(),
         }
@@ -106,7 +105,7 @@ impl Sources {
             namespaces: None,
             pools: None,
         };
-        let sources = Self::new(SourceParts {
+        let mut sources = Self::new(SourceParts {
             rules: Rules {
                 organizations: vec![organization],
                 credentials: vec![rule],
@@ -116,9 +115,8 @@ impl Sources {
             cluster: None,
             settings: source.settings(),
             metrics: Arc::default(),
-            forget_after: Duration::from_secs(u64::from(u32::MAX)),
         });
-        sources.sources.insert(source.id().clone(), source);
+        sources.single = Some(source);
         sources
     }
 
@@ -144,7 +142,7 @@ impl Sources {
             credential: self.credential_name(namespace, &grant, token),
             organization: grant.organization.clone(),
         };
-        if let Some(source) = self.sources.get(&id) {
+        if let Some(source) = self.known(&id) {
             return Ok(source);
         }
         let credential = self.credential(namespace, &grant, token)?;
@@ -153,18 +151,33 @@ impl Sources {
             .client(&grant.organization, &credential)
             .map_err(Unanswered::Credential)?;
         let quota = self.quota(&id.credential);
-        let made = || {
-            let metrics = Arc::clone(&self.metrics);
-            let source = Source::new(id.clone(), api, self.settings, metrics);
-            Arc::new(source.with_quota(quota))
-        };
-        Ok(self.sources.get_with_by_ref(&id, made))
+        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        // Somebody may have been quicker; then that one is it.
+        if let Some(source) = sources.get(&id).and_then(Weak::upgrade) {
+            return Ok(source);
+        }
+        sources.retain(|_, source| source.strong_count() > 0);
+        let metrics = Arc::clone(&self.metrics);
+        let source = Source::new(id.clone(), api, self.settings, metrics).with_quota(quota);
+        let source = Arc::new(source);
+        sources.insert(id, Arc::downgrade(&source));
+        Ok(source)
+    }
+
+    fn known(&self, id: &SourceId) -> Option<Arc<Source>> {
+        if let Some(single) = self.single.as_ref().filter(|single| single.id() == id) {
+            return Some(Arc::clone(single));
+        }
+        let sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        sources.get(id).and_then(Weak::upgrade)
     }
 
     /// Every source that is in use.
     #[must_use]
     pub fn all(&self) -> Vec<Arc<Source>> {
-        self.sources.iter().map(|(_, source)| source).collect()
+        let sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = sources.values().filter_map(Weak::upgrade);
+        self.single.iter().cloned().chain(held).collect()
     }
 
     fn credential_name(&self, namespace: &str, grant: &Grant, token: Option<&str>) -> Box<str> {

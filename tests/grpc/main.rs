@@ -221,6 +221,16 @@ async fn what_is_unanswered_has_its_code_and_its_own_words() {
             Code::Unavailable,
         ),
         (
+            Unanswered::Unreadable {
+                pool: pool(),
+                last_read: None,
+                cause: ReadError::Redirected {
+                    host: "evil.example".into(),
+                },
+            },
+            Code::PermissionDenied,
+        ),
+        (
             Unanswered::Late {
                 pool: pool(),
                 age: Duration::from_secs(301),
@@ -242,7 +252,7 @@ async fn what_is_unanswered_has_its_code_and_its_own_words() {
         let count =
             |code, n| format!(r#"azp_grpc_requests_total{{code="{code}",rpc="{rpc}"}} {n}"#);
         served.check_metric(&count("INVALID_ARGUMENT", 2));
-        served.check_metric(&count("PERMISSION_DENIED", 2));
+        served.check_metric(&count("PERMISSION_DENIED", 3));
         served.check_metric(&count("RESOURCE_EXHAUSTED", 1));
         served.check_metric(&count("UNAVAILABLE", 5));
         served.check_metric(&count("OK", 0));

@@ -122,7 +122,6 @@ pub(super) fn bench_of(jobs: Vec<JobRequest>, rules: Rules, addresses: &[&str]) 
             longest_reading: Duration::from_secs(30),
         },
         metrics: Arc::default(),
-        forget_after,
     });
     let busy = Duration::from_secs(5);
     let pools = Pools::new(PoolSettings {
