@@ -83,7 +83,7 @@ pub(super) fn status(inner: &Inner, wanted: &Wanted) -> Status {
 }
 
 fn refused(inner: &Inner, wanted: &Wanted) -> Vec<RefusedStatus> {
-    let mut refused = inner.registry.refused();
+    let mut refused = inner.registry.refusals.all();
     refused.retain(|(object, _)| wanted.means(object));
     refused.sort();
     let status = |(object, why): (ScalingObject, Arc<str>)| RefusedStatus {

@@ -13,6 +13,7 @@ mod declarations;
 mod explain;
 mod gauges;
 mod pool_decision;
+mod refusals;
 mod registered;
 mod registry;
 mod roster;
@@ -22,6 +23,8 @@ mod streams;
 
 #[cfg(test)]
 mod cluster_tests;
+#[cfg(test)]
+mod invented_tests;
 #[cfg(test)]
 mod tests;
 

@@ -26,6 +26,7 @@ use super::{
     answers::Call,
     declarations::Known,
     newcomers::Newcomers,
+    refusals::Refusals,
     registered::{ObjectKey, Parts, Registered, pairs},
     roster::{Roster, RosterKey, Rosters},
     sources::{Asking, Sources},
@@ -39,9 +40,6 @@ use crate::domain::{
 /// that it has not asked for in two of them, while it asks for another of the
 /// same scaling object, was edited away.
 const SHORTEST_SUCCESSION: Duration = Duration::from_secs(60);
-
-/// More refused triggers than this are not remembered.
-const REFUSED_SHOWN: u64 = 1_000;
 
 /// What came of a trigger that the cluster declares.
 pub(super) enum Declaring {
@@ -73,8 +71,7 @@ pub(super) struct Registry {
     newcomers: Newcomers,
     /// By the keys of calls.
     called: Cache<ObjectKey, Arc<Registered>>,
-    /// Scaling objects whose trigger was refused, with the reason.
-    refused: Cache<ScalingObject, Arc<str>>,
+    pub(super) refusals: Refusals,
     /// The triggers of each scaling object that was called for.
     siblings: Mutex<HashMap<ScalingObject, Vec<Weak<Registered>>>>,
     started: Instant,
@@ -94,10 +91,7 @@ impl Registry {
             rosters: Rosters::default(),
             known,
             called: Cache::builder().time_to_idle(memory.forget_after).build(),
-            refused: Cache::builder()
-                .time_to_idle(memory.forget_after)
-                .max_capacity(REFUSED_SHOWN)
-                .build(),
+            refusals: Refusals::new(memory.forget_after),
             siblings: Mutex::new(HashMap::new()),
             started: Instant::now(),
             learning_since: AtomicU64::new(0),
@@ -114,7 +108,7 @@ impl Registry {
             None => match self.register(&key, call) {
                 Ok(registered) => registered,
                 Err(unanswered) => {
-                    self.refuse(&key.object, &unanswered);
+                    self.refusals.note(&key.object, &unanswered);
                     return Err(unanswered);
                 }
             },
@@ -144,14 +138,6 @@ impl Registry {
         if !self.known.has_another_for(registered) {
             registered.roster.insert(registered);
         }
-    }
-
-    /// The scaling objects whose trigger was refused of late, with the reason.
-    pub(super) fn refused(&self) -> Vec<(ScalingObject, Arc<str>)> {
-        let refused = self.refused.iter();
-        refused
-            .map(|(object, why)| ((*object).clone(), why))
-            .collect()
     }
 
     /// Does it count now?
@@ -221,7 +207,7 @@ impl Registry {
             Ok(registered) => Declaring::Read(registered),
             Err(Unanswered::Denied(_)) if has_variables => Declaring::Unresolved,
             Err(unanswered) => {
-                self.refuse(&declared.object, &unanswered);
+                self.refusals.note(&declared.object, &unanswered);
                 Declaring::Refused
             }
         }
@@ -282,7 +268,7 @@ impl Registry {
         };
         tracing::info!(scaling_object = %key.object, pool = %registered.trigger.pool, "a scaling object calls");
         let registered = self.called.get_with_by_ref(key, || registered);
-        self.refused.invalidate(&key.object);
+        self.refusals.forget(&key.object);
         self.remember(&registered);
         self.known.called(&registered);
         registered.roster.insert(&registered);
@@ -325,16 +311,6 @@ impl Registry {
             source,
             roster,
         })))
-    }
-
-    /// KEDA shows nobody why a trigger was refused, so it is told here: once
-    /// in the log, and in the status for as long as it lasts.
-    fn refuse(&self, object: &ScalingObject, unanswered: &Unanswered) {
-        let why = unanswered.to_string();
-        if self.refused.get(object).as_deref() != Some(&*why) {
-            tracing::warn!(scaling_object = %object, "a trigger is refused: {why}");
-            self.refused.insert(object.clone(), why.into());
-        }
     }
 
     /// Puts it beside the other triggers of its scaling object.

@@ -113,7 +113,7 @@ async fn names_are_those_of_kubernetes() {
 async fn a_refused_trigger_is_told_until_it_is_mended() {
     let registry = registry();
     call(&registry, "linux", "").unwrap_err();
-    let refused = registry.refused();
+    let refused = registry.refusals.all();
     let [(object, why)] = &refused[..] else {
         panic!("{refused:?}")
     };
@@ -122,7 +122,7 @@ async fn a_refused_trigger_is_told_until_it_is_mended() {
         "{why}"
     );
     call(&registry, "linux", "a").unwrap();
-    assert_eq!(registry.refused(), []);
+    assert_eq!(registry.refusals.all(), []);
 }
 
 /// A scaling object that was forgotten and calls again is another one with the
