@@ -147,6 +147,11 @@ impl Known {
             .cloned()
     }
 
+    /// Does the cluster declare this very trigger?
+    pub(super) fn has(&self, key: &ObjectKey) -> bool {
+        entry(&self.state.load(), &key.object, key.trigger).is_some()
+    }
+
     /// The form that stands for a declared trigger, if it has this key.
     pub(super) fn standing_for(&self, called: &ObjectKey) -> Option<Arc<Registered>> {
         let state = self.state.load();

@@ -87,4 +87,21 @@ async fn invented_names_take_neither_memory_nor_anybodys_place() {
         "{gauges:?}"
     );
     assert!(scaler.status(&Wanted::default()).refused.len() <= 1_000);
+    // And what is forgotten is gone for good.
+    let registry = &scaler.inner.registry;
+    let rosters: Vec<_> = registry
+        .called
+        .iter()
+        .map(|(_, it)| Arc::clone(&it.roster))
+        .collect();
+    let listed = || {
+        rosters
+            .iter()
+            .map(|roster| roster.triggers().len())
+            .sum::<usize>()
+    };
+    assert!(listed() > 0);
+    registry.called.invalidate_all();
+    registry.called.run_pending_tasks();
+    assert_eq!(listed(), 0);
 }

@@ -66,11 +66,11 @@ pub(super) struct Registry {
     pub(super) sources: Arc<Sources>,
     pub(super) rosters: Rosters,
     /// What the cluster declares.
-    pub(super) known: Known,
+    pub(super) known: Arc<Known>,
     memory: Memory,
     newcomers: Newcomers,
     /// By the keys of calls.
-    called: Cache<ObjectKey, Arc<Registered>>,
+    pub(super) called: Cache<ObjectKey, Arc<Registered>>,
     pub(super) refusals: Refusals,
     /// The triggers of each scaling object that was called for.
     siblings: Mutex<HashMap<ScalingObject, Vec<Weak<Registered>>>>,
@@ -84,13 +84,14 @@ pub(super) struct Registry {
 
 impl Registry {
     pub(super) fn new(sources: Arc<Sources>, memory: Memory, known: Known) -> Self {
+        let known = Arc::new(known);
         Self {
+            called: called(memory, Arc::clone(&known)),
             sources,
             memory,
             newcomers: newcomers(memory.limit),
             rosters: Rosters::default(),
             known,
-            called: Cache::builder().time_to_idle(memory.forget_after).build(),
             refusals: Refusals::new(memory.forget_after),
             siblings: Mutex::new(HashMap::new()),
             started: Instant::now(),
@@ -249,8 +250,9 @@ impl Registry {
         let registered = match self.known.standing_for(key) {
             Some(registered) => registered,
             None => {
-                // What the cluster has, nobody has invented.
-                if declared.is_none() {
+                // What the cluster has, nobody has invented. What came in place of
+                // variables, anybody may have.
+                if key.variables != 0 || !self.known.has(key) {
                     self.check_room()?;
                     self.newcomers.admit()?;
                 }
@@ -331,6 +333,19 @@ impl Registry {
         });
         siblings.push(Arc::downgrade(registered));
     }
+}
+
+/// The triggers that KEDA calls for. One that is forgotten leaves its roster too,
+/// unless the cluster declares it: no pool need ever be read for it.
+fn called(memory: Memory, known: Arc<Known>) -> Cache<ObjectKey, Arc<Registered>> {
+    Cache::builder()
+        .time_to_idle(memory.forget_after)
+        .eviction_listener(move |_, registered: Arc<Registered>, _| {
+            if known.knows(&registered) != Some(true) {
+                registered.roster.remove(&registered);
+            }
+        })
+        .build()
 }
 
 /// After a restart KEDA calls for all that it has within a polling interval: a

@@ -87,19 +87,13 @@ impl Roster {
         registered.set_listed(false);
     }
 
-    /// Takes off whatever is not wanted any more.
+    /// Takes off whatever is not wanted any more. Asks without a lock: the answer
+    /// may take a trigger off by itself.
     pub(super) fn retain(&self, wanted: impl Fn(&Arc<Registered>) -> bool) {
-        let mut triggers = self.lock();
-        let before = triggers.len();
-        triggers.retain(|_, registered| {
-            let stays = wanted(registered);
-            if !stays {
-                registered.set_listed(false);
+        for registered in self.triggers() {
+            if !wanted(&registered) {
+                self.remove(&registered);
             }
-            stays
-        });
-        if triggers.len() != before {
-            self.has_changed();
         }
     }
 
