@@ -15,7 +15,14 @@ use std::{
 };
 
 use azp_scaler::{
-    domain::trigger::keys::{KEYS, Origin},
+    config::TenancyConfig,
+    domain::{
+        tenancy::{Denied, Grant, Holder, Rules},
+        trigger::{
+            Trigger,
+            keys::{KEYS, Origin},
+        },
+    },
     ports::ReadError,
 };
 
@@ -24,15 +31,34 @@ fn read(path: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
+/// What stands between the marks `NAME:begin` and `NAME:end` of a page.
+fn part(page: &str, name: &str) -> String {
+    let text = read(page);
+    let (_, rest) = text
+        .split_once(&format!("<!-- {name}:begin -->"))
+        .unwrap_or_else(|| panic!("{page} has no {name}"));
+    let end = format!("<!-- {name}:end -->");
+    let (part, _) = rest.split_once(&end).expect("what begins also ends");
+    part.to_owned()
+}
+
+/// A table of a page is just this.
+fn check_table(page: &str, name: &str, expected: &[String]) {
+    let part = part(page, name);
+    let rows: Vec<&str> = part
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .collect();
+    assert_eq!(
+        rows,
+        expected,
+        "\nthe table {name} of {page} should be:\n{}\n",
+        expected.join("\n")
+    );
+}
+
 #[test]
 fn the_readme_has_every_trigger_key() {
-    let readme = read("README.md");
-    let (_, rest) = readme
-        .split_once("<!-- keys:begin -->")
-        .expect("the table begins");
-    let (table, _) = rest
-        .split_once("<!-- keys:end -->")
-        .expect("the table ends");
     let mut expected = vec![
         "| Key | Whose | Default | Meaning |".to_owned(),
         "|---|---|---|---|".to_owned(),
@@ -48,16 +74,115 @@ fn the_readme_has_every_trigger_key() {
             key.name, key.default, key.meaning
         )
     }));
-    let rows: Vec<&str> = table
-        .lines()
-        .filter(|line| !line.trim().is_empty())
-        .collect();
-    assert_eq!(
-        rows,
-        expected,
-        "\nthe table of the README should be:\n{}\n",
-        expected.join("\n")
-    );
+    check_table("README.md", "keys", &expected);
+}
+
+/// The rules that the page's own example makes.
+fn rules_of_the_page() -> Rules {
+    let page = part("docs/tenancy.md", "file");
+    let yaml = page
+        .trim()
+        .trim_start_matches("```yaml")
+        .trim_end_matches("```");
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), yaml).unwrap();
+    let config = TenancyConfig::load(file.path());
+    config.unwrap_or_else(|error| panic!("{error}")).rules
+}
+
+/// Which rule a denial is about: a new one needs a row in the table.
+fn denial(denied: &Denied) -> usize {
+    match denied {
+        Denied::Organization { .. } => 0,
+        Denied::WhichOrganization { .. } => 1,
+        Denied::NoSuchCredential { .. } => 2,
+        Denied::Namespace { .. } => 3,
+        Denied::NotSentThere { .. } => 4,
+        Denied::Pool { .. } => 5,
+        Denied::Nothing { .. } => 6,
+        Denied::WhichCredential { .. } => 7,
+        Denied::OwnToken { .. } => 8,
+    }
+}
+
+const DENIALS: usize = 9;
+
+#[test]
+fn the_tenancy_page_tells_what_its_example_grants_and_every_denial() {
+    const CONTOSO: &str = "organizationURL: https://dev.azure.com/contoso";
+    const ON_PREMISES: &str = "organizationURL: https://tfs.example.org/tfs/Collection";
+    const FABRIKAM: &str = "organizationURL: https://dev.azure.com/fabrikam";
+    const TOKEN: &str = "personalAccessTokenFromEnv: AZP_TOKEN";
+    let cases: [(&str, &[&str], bool); 19] = [
+        ("team-a", &["poolName: linux", "credential: team-a"], false),
+        ("lab-7", &["poolID: 27"], false),
+        ("team-a", &["poolName: Common"], false),
+        ("team-a", &["poolName: linux"], false),
+        ("team-b", &["poolName: linux"], false),
+        ("team-b", &["poolName: builds", ON_PREMISES], false),
+        ("team-b", &["poolName: linux", "credential: team-a"], false),
+        ("team-a", &["poolName: linux", "credential: team-c"], false),
+        ("team-a", &["poolID: 28", "credential: team-a"], false),
+        (
+            "team-a",
+            &["poolName: linux", "credential: team-a", ON_PREMISES],
+            false,
+        ),
+        ("team-a", &["poolName: linux", FABRIKAM], false),
+        ("stranger", &["poolName: builds"], false),
+        (
+            "team-b",
+            &["poolName: builds", "secretName: azp", CONTOSO],
+            false,
+        ),
+        ("team-b", &["poolName: builds", "secretName: azp"], false),
+        (
+            "team-a",
+            &["poolName: linux", "secretName: azp", CONTOSO],
+            false,
+        ),
+        ("team-b", &["poolName: builds", TOKEN, CONTOSO], true),
+        ("team-b", &["poolName: builds", TOKEN, CONTOSO], false),
+        ("team-b", &["poolName: common", TOKEN, CONTOSO], false),
+        ("team-a", &["poolName: common", TOKEN, CONTOSO], true),
+    ];
+    let rules = rules_of_the_page();
+    let mut seen = BTreeSet::new();
+    let mut table = vec![
+        "| Namespace | Keys of the trigger | TLS | It gets |".to_owned(),
+        "|---|---|---|---|".to_owned(),
+    ];
+    for (namespace, keys, encrypted) in cases {
+        let metadata = keys.iter().map(|key| key.split_once(": ").unwrap());
+        let trigger = Trigger::parse(metadata).unwrap();
+        let told = match rules.grant(namespace, &trigger, encrypted) {
+            Ok(Grant {
+                organization,
+                holder,
+            }) => {
+                let holder = match holder {
+                    Holder::Named(name) => format!("credential `{name}`"),
+                    Holder::Secret(secret) => {
+                        format!("key `{}` of its Secret `{}`", secret.key, secret.name)
+                    }
+                    Holder::Trigger => "the token that it brings".to_owned(),
+                };
+                format!("{holder}, for {organization}")
+            }
+            Err(denied) => {
+                seen.insert(denial(&denied));
+                format!("denied: `{denied}`")
+            }
+        };
+        let tls = if encrypted { "yes" } else { "no" };
+        let keys: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
+        table.push(format!(
+            "| `{namespace}` | {} | {tls} | {told} |",
+            keys.join(", ")
+        ));
+    }
+    assert_eq!(seen.len(), DENIALS, "every denial has a row: {seen:?}");
+    check_table("docs/tenancy.md", "grants", &table);
 }
 
 #[test]
