@@ -12,11 +12,20 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
+    sync::Arc,
 };
 
 use azp_scaler::{
     config::TenancyConfig,
     domain::{
+        claim::Contender,
+        decision::Decision,
+        declared::{Kind, Strategy},
+        demand::Demands,
+        job::{JobRequest, JobState, RequestId},
+        number::{Number, Tally},
+        pool::Queue,
+        profile::{Counting, Profile, ScalingObject},
         tenancy::{Denied, Grant, Holder, Rules},
         trigger::{
             Trigger,
@@ -183,6 +192,127 @@ fn the_tenancy_page_tells_what_its_example_grants_and_every_denial() {
     }
     assert_eq!(seen.len(), DENIALS, "every denial has a row: {seen:?}");
     check_table("docs/tenancy.md", "grants", &table);
+}
+
+fn profile(keys: &[&str]) -> Profile {
+    let metadata = keys.iter().map(|key| key.split_once(": ").unwrap());
+    Trigger::parse(metadata).unwrap().profile
+}
+
+#[test]
+fn the_page_about_matching_tells_what_limits_do() {
+    let profiles = ["docker", "docker, java"].map(|capabilities| {
+        let capabilities = format!("capabilities: {capabilities}");
+        profile(&["poolName: linux", &capabilities])
+    });
+    let objects =
+        ["docker", "java"].map(|name| ScalingObject::parse(&format!("ci/{name}")).unwrap());
+    let limits = [2, 3];
+    let contenders: Vec<Contender<'_>> = (0..2)
+        .map(|index| Contender {
+            object: &objects[index],
+            trigger: 0,
+            profile: &profiles[index],
+            agents_named: &objects[index].name,
+            limit: Some(limits[index]),
+            jobs: None,
+        })
+        .collect();
+    let mut table = vec![
+        "| Jobs that ask for `docker` | for `java` | `capabilities: docker`, `maxReplicaCount: 2` | \
+         `capabilities: docker, java`, `maxReplicaCount: 3` | nobody |"
+            .to_owned(),
+        "|---|---|---|---|---|".to_owned(),
+    ];
+    for (docker, java) in [(2, 0), (4, 0), (2, 2), (4, 2), (6, 2), (1, 4)] {
+        let asked = std::iter::repeat_n("docker", docker).chain(std::iter::repeat_n("java", java));
+        let job = |(id, demand): (u64, &str)| JobRequest {
+            id: RequestId(id),
+            state: JobState::Queued,
+            demands: Arc::new(Demands::read(&[demand])),
+            queued_at: None,
+            matched_agents: None,
+            agent: None,
+            pipeline: None,
+            run: None,
+        };
+        let queue = Queue::new((1..).zip(asked).map(job).collect());
+        let decision = Decision::new(&queue, &contenders);
+        let [one, other] = [0, 1].map(|index| decision.number(index, &profiles[index]).value());
+        let nobody = decision.unclaimed();
+        table.push(format!(
+            "| {docker} | {java} | {one} | {other} | {nobody} |"
+        ));
+    }
+    check_table("docs/how-jobs-are-matched.md", "limits", &table);
+}
+
+#[test]
+fn the_page_about_matching_has_the_number_of_each_strategy() {
+    /// The Jobs of the page's example: not finished, and started.
+    const EXISTING: u32 = 3;
+    const STARTED: u32 = 2;
+    let tally = Tally {
+        queued: 3,
+        assigned: 0,
+        running: 2,
+    };
+    let plain = profile(&["poolName: linux"]);
+    let number = |counting, backed: Option<u32>| {
+        let number = Number::new(
+            &Profile {
+                counting,
+                ..plain.clone()
+            },
+            tally,
+        );
+        backed.map_or(number, |backed| number.with_backed(backed))
+    };
+    // KEDA 2.21, `pkg/scaling/executor/scale_jobs.go`, far below the maximum.
+    let new_jobs = |strategy, number: u64| {
+        let (existing, pending) = (u64::from(EXISTING), u64::from(EXISTING - STARTED));
+        match strategy {
+            Strategy::Default => format!(
+                "{number} − {existing} not finished = {} new Jobs",
+                number - existing
+            ),
+            Strategy::Custom => format!("{number} − deduction − {existing} × percentage"),
+            Strategy::Accurate => format!(
+                "{number} − {pending} pending = {} new Jobs",
+                number - pending
+            ),
+            Strategy::Eager => format!("{number} new Jobs"),
+        }
+    };
+    let mut table = vec![
+        "| Scaling object | Number | KEDA makes of it |".to_owned(),
+        "|---|---|---|".to_owned(),
+    ];
+    for (words, without_running) in [
+        ("ScaledObject", false),
+        ("… with `scaleOnInFlight: \"false\"`", true),
+    ] {
+        let counting = Counting::of(Kind::ScaledObject, Strategy::Default, without_running);
+        let number = number(counting, None);
+        table.push(format!(
+            "| {words} | {number} | {} replicas |",
+            number.value()
+        ));
+    }
+    for (word, strategy, backed) in [
+        ("`default`", Strategy::Default, None),
+        ("`custom`", Strategy::Custom, None),
+        ("`accurate`", Strategy::Accurate, Some(STARTED)),
+        ("`eager`", Strategy::Eager, Some(EXISTING)),
+        ("`accurate`, Jobs not seen", Strategy::Accurate, None),
+        ("`eager`, Jobs not seen", Strategy::Eager, None),
+    ] {
+        let counting = Counting::of(Kind::ScaledJob, strategy, false);
+        let number = number(counting, backed);
+        let made = new_jobs(strategy, number.value());
+        table.push(format!("| ScaledJob, {word} | {number} | {made} |"));
+    }
+    check_table("docs/how-jobs-are-matched.md", "numbers", &table);
 }
 
 #[test]
