@@ -54,6 +54,11 @@ pub trait Cluster: Send + Sync + 'static {
     /// The Jobs of scaled jobs; `None` until all of them have been read once.
     fn job_pods(&self) -> watch::Receiver<Option<Arc<JobCensus>>>;
 
+    /// For how long by now a part of it has not been seen; `None` while all is.
+    fn unseen_for(&self) -> Option<Duration> {
+        None
+    }
+
     /// A token in a Secret. Cheap: the Secret is read when the token is first
     /// asked for, then followed, until what this returns is dropped.
     fn token(&self, secret: &SecretRef) -> Arc<dyn Tokens>;

@@ -28,6 +28,7 @@ async fn a_scrape_holds_what_the_scaler_knows_by_name() {
         r#"azp_pool_queue_wait_seconds_sum{organization="contoso",pool="new"} 42"#,
         r#"azp_scaling_object_jobs{namespace="ci",pool="linux",scaling_object="java",state="queued"} 4"#,
         r#"azp_watchers{of="lookup"} 3"#,
+        "azp_cluster_unseen_seconds 7.5",
         r#"azp_credential_valid{credential="default",organization="contoso"} 0"#,
         r#"azp_credential_expiry_timestamp_seconds{credential="default",organization="contoso"} 1800000000"#,
         r#"azp_azure_rate_limit_remaining{credential="default",organization="contoso"} 12.5"#,

@@ -28,6 +28,9 @@ pub(super) async fn metrics<A: Answers>(State(shared): State<Arc<Shared<A>>>) ->
 fn scrape(metrics: &Metrics, gauges: &Gauges) -> String {
     let mut scrape = metrics.scrape();
     scrape.watchers(gauges.watched, gauges.lookups);
+    if let Some(seconds) = gauges.cluster_unseen_seconds {
+        scrape.cluster_unseen(seconds);
+    }
     for pool in &gauges.pools {
         let at = PoolLabels {
             organization: &pool.organization,

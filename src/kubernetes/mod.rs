@@ -155,6 +155,11 @@ impl Cluster for Kubernetes {
         self.census.subscribe()
     }
 
+    fn unseen_for(&self) -> Option<Duration> {
+        let since = self.health().borrow().broken_since()?;
+        Some(since.elapsed())
+    }
+
     fn token(&self, secret: &SecretRef) -> Arc<dyn Tokens> {
         let client = self.client.clone();
         let again = self.settings.read_again_after;

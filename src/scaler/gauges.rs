@@ -26,6 +26,10 @@ pub(super) fn gauges(inner: &Inner) -> Gauges {
         watched: watched.len() as u64,
         lookups: inner.pools.lookups(),
         credentials: credentials(inner),
+        cluster_unseen_seconds: inner.cluster.as_ref().map(|cluster| {
+            let unseen = cluster.unseen_for();
+            unseen.unwrap_or_default().as_secs_f64()
+        }),
         ..Gauges::default()
     };
     for (address, failure) in inner.pools.not_found() {

@@ -88,6 +88,7 @@ struct Inner {
     settings: ScalerSettings,
     pools: Pools,
     registry: Registry,
+    cluster: Option<Arc<dyn Cluster>>,
     /// The Jobs of scaled jobs, where there is a cluster.
     job_pods: Option<watch::Receiver<Option<Arc<JobCensus>>>>,
     decisions: Cache<DecisionKey, Arc<PoolDecision>>,
@@ -115,6 +116,7 @@ impl Scaler {
         let inner = Arc::new(Inner {
             pools,
             registry: Registry::new(sources, memory, known),
+            cluster: cluster.cloned(),
             job_pods: cluster.map(|cluster| cluster.job_pods()),
             decisions: Cache::builder().time_to_idle(settings.forget_after).build(),
             settings,

@@ -163,6 +163,9 @@ pub struct Gauges {
     pub profiles: Vec<ProfileGauges>,
     /// Each credential at each organization.
     pub credentials: Vec<CredentialGauges>,
+    /// For how long a part of the cluster has not been seen; `None` where there
+    /// is no cluster.
+    pub cluster_unseen_seconds: Option<f64>,
     /// Pools that are read.
     pub watched: u64,
     /// Ways to name a pool that are looked up.

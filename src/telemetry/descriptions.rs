@@ -80,6 +80,8 @@ describe! {
         "The number that KEDA is told; the largest where several triggers ask for one pool.";
     WATCHERS: Gauge "azp_watchers" ["of"],
         "Tasks that read: one for each pool, and one for each way in which a pool is named.";
+    CLUSTER_UNSEEN: Gauge "azp_cluster_unseen_seconds" [],
+        "For how long a part of the cluster has not been seen, 0 while all of it is; absent where the scaler does without.";
     CREDENTIAL_VALID: Gauge "azp_credential_valid" ["organization", "credential"],
         "1 where the service took the credential when it was last asked, 0 where it did not.";
     CREDENTIAL_EXPIRES: Gauge "azp_credential_expiry_timestamp_seconds" ["organization", "credential"],

@@ -25,6 +25,7 @@ pub struct Scrape<'a> {
     scaling_object_jobs: GaugeVec,
     scaling_object_number: GaugeVec,
     watchers: GaugeVec,
+    cluster_unseen: GaugeVec,
     credential_valid: GaugeVec,
     credential_expires: GaugeVec,
     rate_limit_left: GaugeVec,
@@ -88,6 +89,7 @@ impl<'a> Scrape<'a> {
             scaling_object_jobs: gauges(&names::SCALING_OBJECT_JOBS),
             scaling_object_number: gauges(&names::SCALING_OBJECT_NUMBER),
             watchers: gauges(&names::WATCHERS),
+            cluster_unseen: gauges(&names::CLUSTER_UNSEEN),
             credential_valid: gauges(&names::CREDENTIAL_VALID),
             credential_expires: gauges(&names::CREDENTIAL_EXPIRES),
             rate_limit_left: gauges(&names::RATE_LIMIT_LEFT),
@@ -133,6 +135,14 @@ impl<'a> Scrape<'a> {
         for (of, count) in [("pool", pools), ("lookup", lookups)] {
             self.watchers.with_label_values(&[of]).set(float(count));
         }
+    }
+
+    /// For how long, in seconds, a part of the cluster has not been seen.
+    pub fn cluster_unseen(&self, seconds: f64) {
+        let no_labels: [&str; 0] = [];
+        self.cluster_unseen
+            .with_label_values(&no_labels)
+            .set(seconds);
     }
 
     /// Whether a credential was taken, when it ends, what is left of its limit;

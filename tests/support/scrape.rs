@@ -66,6 +66,7 @@ fn every_gauge() -> Gauges {
             credential("default", known),
             credential("untried", CredentialKnown::default()),
         ],
+        cluster_unseen_seconds: Some(7.5),
         watched: 2,
         lookups: 3,
         pools: vec![pool("linux", Some(1.5)), pool("new", None)],
