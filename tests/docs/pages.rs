@@ -119,3 +119,19 @@ fn every_scaling_object_of_the_pages_passes_the_check() {
     let said = String::from_utf8_lossy(&checked.stdout);
     assert!(checked.status.success(), "{said}");
 }
+
+#[test]
+fn every_path_of_the_architecture_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (prose, _) = apart(&read("docs/architecture.md"));
+    let spans = prose.split('`').skip(1).step_by(2);
+    let is_path = |span: &&str| {
+        let end = span.ends_with(".rs") || span.ends_with('/');
+        end && span.contains('/') && !span.contains('*')
+    };
+    let paths: BTreeSet<&str> = spans.filter(is_path).collect();
+    assert!(paths.len() > 30, "{paths:?}");
+    let is_there = |path: &str| root.join("src").join(path).exists() || root.join(path).exists();
+    let gone: Vec<&str> = paths.into_iter().filter(|path| !is_there(path)).collect();
+    assert!(gone.is_empty(), "{gone:?}");
+}
