@@ -157,7 +157,7 @@ pub enum ReadError {
     /// The service points to another address. It is never followed, since the
     /// token would go with it.
     #[error(
-        "Azure DevOps redirects to {host}, which is not on the scaler's list (rule organizations), so nothing was sent there; check the organization's URL"
+        "Azure DevOps redirects to {host}; a token goes to the organization's own address alone (rule organizations), so nothing was sent there; check the organization's URL"
     )]
     Redirected {
         /// The other host.

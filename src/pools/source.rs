@@ -51,6 +51,7 @@ pub struct Source {
     /// Apart, so that pools which cannot be found never hold up those which are.
     lookups: Semaphore,
     quota: Arc<Quota>,
+    of_a_trigger: bool,
     metrics: Arc<Metrics>,
 }
 
@@ -87,6 +88,7 @@ impl Source {
             readings: Semaphore::new(settings.places.max(1)),
             lookups: Semaphore::new(settings.places.div_ceil(2).max(1)),
             quota: Arc::default(),
+            of_a_trigger: false,
             metrics,
         }
     }
@@ -96,6 +98,20 @@ impl Source {
     pub fn with_quota(mut self, quota: Arc<Quota>) -> Self {
         self.quota = quota;
         self
+    }
+
+    /// The same source, whose token a trigger has brought along: nobody vouches
+    /// for it before the service has taken it.
+    #[must_use]
+    pub const fn of_a_trigger(mut self) -> Self {
+        self.of_a_trigger = true;
+        self
+    }
+
+    /// Has a trigger brought its token along?
+    #[must_use]
+    pub const fn is_of_a_trigger(&self) -> bool {
+        self.of_a_trigger
     }
 
     /// Within which bounds it is read.

@@ -30,6 +30,8 @@ const MOST_ADDRESSES: usize = 16;
 pub(super) struct Known {
     addresses: Addresses,
     state: ArcSwapOption<State>,
+    /// Held while declarations are read, one after another.
+    reading: Mutex<()>,
     /// Held by whoever puts triggers on rosters or takes them off by what is
     /// known, so that nobody does so by a state that is about to go.
     turn: Mutex<()>,
@@ -58,9 +60,10 @@ type TriggerKey = (ScalingObject, u64);
 
 struct Entry {
     declared: Arc<Declared>,
-    /// The form that stands for it: as it is written or, where variables are in
-    /// it, as KEDA last called for it.
-    stands: ArcSwapOption<Registered>,
+    /// The trigger as it is written, where that can be read. Where variables are
+    /// in it, forms that KEDA has called for count beside it: they are triggers
+    /// of one scaling object.
+    written: Option<Arc<Registered>>,
 }
 
 // === impl Addresses ===
@@ -152,34 +155,22 @@ impl Known {
         entry(&self.state.load(), &key.object, key.trigger).is_some()
     }
 
-    /// The form that stands for a declared trigger, if it has this key.
-    pub(super) fn standing_for(&self, called: &ObjectKey) -> Option<Arc<Registered>> {
+    /// The declared trigger of just this key.
+    pub(super) fn written(&self, called: &ObjectKey) -> Option<Arc<Registered>> {
         let state = self.state.load();
-        let entry = entry(&state, &called.object, called.trigger)?;
-        let stands = entry.stands.load_full()?;
-        (stands.key == *called).then_some(stands)
+        let written = entry(&state, &called.object, called.trigger)?
+            .written
+            .clone()?;
+        (written.key == *called).then_some(written)
     }
 
-    /// Does another form stand for the trigger?
-    pub(super) fn has_another_for(&self, registered: &Arc<Registered>) -> bool {
-        let state = self.state.load();
-        let entry = entry(&state, &registered.key.object, registered.key.trigger);
-        let stands = entry.and_then(|entry| entry.stands.load_full());
-        stands.is_some_and(|stands| !Arc::ptr_eq(&stands, registered))
-    }
-
-    /// KEDA has called for it: it stands for its trigger from now on.
-    pub(super) fn called(&self, registered: &Arc<Registered>) {
-        let state = self.state.load();
+    /// Is there another form in its place, or does the cluster say otherwise of
+    /// its scaling object by now?
+    pub(super) fn is_outdated(&self, registered: &Arc<Registered>) -> bool {
         let key = &registered.key;
-        let Some(entry) = entry(&state, &key.object, key.trigger) else {
-            return;
-        };
-        let before = entry.stands.swap(Some(Arc::clone(registered)));
-        if let Some(before) = before.filter(|before| !Arc::ptr_eq(before, registered)) {
-            registered.roster.insert(registered);
-            before.roster.remove(&before);
-        }
+        let written = self.written(key);
+        written.is_some_and(|written| !Arc::ptr_eq(&written, registered))
+            || self.of(&key.object, key.trigger) != registered.declared
     }
 
     /// Does it count, by what the cluster declares? `None` where that says
@@ -192,13 +183,11 @@ impl Known {
             return None;
         }
         match entry(&state, &key.object, key.trigger) {
+            // What came in place of variables is for KEDA to say.
+            Some(_) if key.variables != 0 => None,
             Some(entry) => {
-                let stands = entry.stands.load();
-                Some(
-                    stands
-                        .as_ref()
-                        .is_some_and(|stands| Arc::ptr_eq(stands, registered)),
-                )
+                let written = entry.written.as_ref();
+                Some(written.is_some_and(|written| Arc::ptr_eq(written, registered)))
             }
             // KEDA may hear of an object a moment before this scaler does.
             None if registered.called_at() >= known.at => None,
@@ -244,8 +233,35 @@ impl Known {
 
     /// Takes up what the cluster declares now.
     pub(super) fn take_up(&self, registry: &Registry, declarations: Arc<Declarations>) {
-        let _turn = self.steady();
+        let _reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.state.load_full();
+        let state = self.read(registry, before.as_deref(), declarations);
+        tracing::info!(
+            triggers = state.triggers.len(),
+            unresolved = state.unresolved,
+            "the cluster declares triggers of this scaler"
+        );
+        let _turn = self.steady();
+        for written in state.written() {
+            written.roster.insert(written);
+        }
+        self.state.store(Some(Arc::new(state)));
+        for registered in before.iter().flat_map(|before| before.written()) {
+            if self.knows(registered) != Some(true) {
+                registered.roster.remove(registered);
+            }
+        }
+        registry.forget_outdated();
+        self.told.send_replace(true);
+    }
+
+    /// Reads what is new; what has stayed is what it was.
+    fn read(
+        &self,
+        registry: &Registry,
+        before: Option<&State>,
+        declarations: Arc<Declarations>,
+    ) -> State {
         let mut triggers: HashMap<TriggerKey, Entry> = HashMap::new();
         let mut unresolved = 0;
         // Objects come in the order of names and kinds, so that of a ScaledObject
@@ -259,10 +275,9 @@ impl Known {
                 {
                     continue;
                 }
-                let old = before.as_ref().and_then(|before| before.triggers.get(&key));
-                let stands = match old.and_then(|old| old.stands.load_full()) {
-                    Some(stands) if stands.declared.as_ref() == Some(declared) => Some(stands),
-                    Some(stands) => Some(stands.declared_as(declared)),
+                let old = before.and_then(|before| before.triggers.get(&key));
+                let written = match old.and_then(|old| old.written.as_ref()) {
+                    Some(written) => Some(written.declared_as(Some(declared))),
                     None => match registry.declare(declared, index) {
                         Declaring::Read(registered) => Some(registered),
                         Declaring::Refused => None,
@@ -272,39 +287,36 @@ impl Known {
                         }
                     },
                 };
-                if let Some(stands) = &stands {
-                    stands.roster.insert(stands);
-                }
                 let declared = Arc::clone(declared);
-                let stands = ArcSwapOption::new(stands);
-                triggers.insert(key, Entry { declared, stands });
+                triggers.insert(key, Entry { declared, written });
             }
         }
-        tracing::info!(
-            triggers = triggers.len(),
-            unresolved,
-            "the cluster declares triggers of this scaler"
-        );
-        self.state.store(Some(Arc::new(State {
+        State {
             declarations,
             at: registry.now(),
             triggers,
             unresolved,
-        })));
-        self.take_off_what_stood(before.as_deref());
-        registry.forget_outdated();
-        self.told.send_replace(true);
+        }
     }
 
-    fn take_off_what_stood(&self, before: Option<&State>) {
-        let entries = before
-            .into_iter()
-            .flat_map(|before| before.triggers.values());
-        for registered in entries.filter_map(|entry| entry.stands.load_full()) {
-            if self.knows(&registered) != Some(true) {
-                registered.roster.remove(&registered);
-            }
-        }
+    /// Declared triggers that bring a token of their own.
+    fn with_own_tokens(&self) -> Vec<Arc<Registered>> {
+        let state = self.state.load();
+        let written = state.iter().flat_map(|state| state.written());
+        written
+            .filter(|written| written.source.is_of_a_trigger())
+            .cloned()
+            .collect()
+    }
+}
+
+// === impl State ===
+
+impl State {
+    fn written(&self) -> impl Iterator<Item = &Arc<Registered>> {
+        self.triggers
+            .values()
+            .filter_map(|entry| entry.written.as_ref())
     }
 }
 
@@ -325,12 +337,15 @@ fn text(written: &BTreeMap<String, String>) -> impl Iterator<Item = (&str, &str)
 // === impl Registered ===
 
 impl Registered {
-    /// The same trigger, of a scaling object that was edited.
-    fn declared_as(&self, declared: &Arc<Declared>) -> Arc<Self> {
+    /// The same trigger, of a scaling object of which the cluster says this.
+    pub(super) fn declared_as(self: &Arc<Self>, declared: Option<&Arc<Declared>>) -> Arc<Self> {
+        if self.declared.as_ref() == declared {
+            return Arc::clone(self);
+        }
         let registered = Self::new(Parts {
             key: self.key.clone(),
             trigger: self.trigger.clone(),
-            declared: Some(Arc::clone(declared)),
+            declared: declared.cloned(),
             source: Arc::clone(&self.source),
             roster: Arc::clone(&self.roster),
         });
@@ -351,6 +366,13 @@ pub(super) async fn follow(
                 return;
             };
             inner.registry.known.take_up(&inner.registry, latest);
+            // A token that nobody vouches for counts once it has found the pool.
+            for registered in inner.registry.known.with_own_tokens() {
+                let inner = Arc::clone(&inner);
+                tokio::spawn(async move {
+                    let _ = inner.destination(&registered).await;
+                });
+            }
         }
         if declared.changed().await.is_err() {
             return;

@@ -2,7 +2,7 @@
 //!
 //! May import: its siblings, pools, domain, telemetry. Invariant: what is told
 //! comes from the very decision that the answers come from; a pool that is read
-//! with several credentials is told once, by its latest reading.
+//! with several credentials is told once, by the first of them that has read it.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -43,7 +43,7 @@ pub(super) fn gauges(inner: &Inner) -> Gauges {
             failures_in_a_row: failure.map_or(0, |failure| failure.times),
         });
     }
-    for watched in latest(watched) {
+    for watched in one_of_each(watched) {
         let view = watched.view();
         let decided = decided(inner, &watched, &view);
         let pool = watched.pool().name.to_string();
@@ -59,19 +59,20 @@ pub(super) fn gauges(inner: &Inner) -> Gauges {
     gauges
 }
 
-/// Of the watchers of one pool the one that has read it last.
-fn latest(watched: Vec<Arc<WatchedPool>>) -> impl Iterator<Item = Arc<WatchedPool>> {
+/// Of the watchers of one pool the first, by the credential's name, that has read
+/// it: always the same, so that what only grows never falls.
+fn one_of_each(mut watched: Vec<Arc<WatchedPool>>) -> impl Iterator<Item = Arc<WatchedPool>> {
+    watched.sort_by_cached_key(|watched| {
+        let unread = watched.view().snapshot.is_none();
+        (unread, watched.source().id().credential.clone())
+    });
     let mut pools: BTreeMap<_, Arc<WatchedPool>> = BTreeMap::new();
-    let read_at = |watched: &WatchedPool| watched.view().snapshot.map(|snapshot| snapshot.read_at);
     for watched in watched {
         let key = (
             watched.source().organization().identity(),
             watched.pool().id,
         );
-        let known = pools.entry(key).or_insert_with(|| Arc::clone(&watched));
-        if read_at(known) < read_at(&watched) {
-            *known = watched;
-        }
+        pools.entry(key).or_insert(watched);
     }
     pools.into_values()
 }

@@ -39,7 +39,7 @@ use self::{
     answer::{Answer, MetricSpec, Unanswered},
     answers::{Answers, Call},
     declarations::{Addresses, Known},
-    pool_decision::{Decided, DecisionKey, PoolDecision},
+    pool_decision::{Decided, PoolDecision},
     registered::Registered,
     registry::{Memory, Registry},
     route::Destination,
@@ -47,7 +47,7 @@ use self::{
 };
 use crate::{
     domain::{declared::JobCensus, organization::OrganizationUrl, pool::PoolRef},
-    pools::{Found, PoolHandle, Pools, Snapshot, View, WatchedPool},
+    pools::{Found, PoolHandle, PoolKey, Pools, Snapshot, View, WatchedPool},
     ports::Cluster,
 };
 
@@ -91,7 +91,7 @@ struct Inner {
     cluster: Option<Arc<dyn Cluster>>,
     /// The Jobs of scaled jobs, where there is a cluster.
     job_pods: Option<watch::Receiver<Option<Arc<JobCensus>>>>,
-    decisions: Cache<DecisionKey, Arc<PoolDecision>>,
+    decisions: Cache<PoolKey, Arc<PoolDecision>>,
 }
 
 // === impl Scaler ===
@@ -302,11 +302,12 @@ impl Inner {
     }
 
     fn decision(&self, watched: &WatchedPool) -> Arc<PoolDecision> {
-        let organization = watched.source().organization();
-        let pool = watched.pool();
-        let key = DecisionKey::new(organization, pool.id);
-        let new = || Arc::new(PoolDecision::new(&self.registry, organization, pool));
-        self.decisions.get_with_by_ref(&key, new)
+        let max_stale = self.settings.max_stale;
+        let new = || {
+            let (pool, name) = (watched.key().clone(), &watched.pool().name);
+            Arc::new(PoolDecision::new(&self.registry, pool, name, max_stale))
+        };
+        self.decisions.get_with_by_ref(watched.key(), new)
     }
 }
 

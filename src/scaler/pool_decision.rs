@@ -9,6 +9,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use tokio::{sync::watch, time::Instant};
@@ -20,21 +21,17 @@ use crate::{
         decision::Decision,
         declared::{JobCensus, JobPods},
         number::Number,
-        organization::OrganizationUrl,
-        pool::{Pool, PoolId, PoolRef, Queue},
+        pool::{PoolRef, Queue},
     },
-    pools::Snapshot,
+    pools::{PoolKey, Snapshot},
 };
 
-/// What has one decision: a pool, whoever reads it with whichever credential.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct DecisionKey {
-    organization: Box<str>,
-    pool: PoolId,
-}
-
-/// The triggers of a pool, and what was last decided for them.
+/// The triggers of a pool, and what was last decided for them by the readings of
+/// one credential. Those of another take part too: a job counts once, whoever
+/// reads the pool.
 pub(super) struct PoolDecision {
+    pool: PoolKey,
+    max_stale: Duration,
     state: Mutex<State>,
     /// Counts changes of the triggers, so that streams can await them.
     triggers_changed: watch::Sender<u64>,
@@ -46,6 +43,11 @@ struct State {
     rosters: Vec<(Arc<Roster>, u64)>,
     /// The reading at which forgotten triggers were last taken off.
     swept_at: Option<Instant>,
+    /// All on the rosters, in the order of their keys.
+    triggers: Vec<Arc<Registered>>,
+    /// Do they alone say what is decided: none that another credential reads
+    /// for, and none that makes Jobs?
+    plain: bool,
     decided: Option<Arc<Decided>>,
 }
 
@@ -54,34 +56,27 @@ pub(super) struct Decided {
     pub(super) queue: Arc<Queue>,
     pub(super) triggers: Vec<Arc<Registered>>,
     pub(super) decision: Decision,
-    census: Option<Arc<JobCensus>>,
-    /// The Jobs of who has none.
-    none: JobPods,
-}
-
-// === impl DecisionKey ===
-
-impl DecisionKey {
-    pub(super) fn new(organization: &OrganizationUrl, pool: PoolId) -> Self {
-        Self {
-            organization: organization.identity().into(),
-            pool,
-        }
-    }
+    /// The Jobs of each trigger, where it makes Jobs and they are known.
+    jobs: Vec<Option<Arc<JobPods>>>,
 }
 
 // === impl PoolDecision ===
 
 impl PoolDecision {
     /// The decision on a pool, with those who name it by name or number.
-    pub(super) fn new(registry: &Registry, organization: &OrganizationUrl, pool: &Pool) -> Self {
-        let by_name = registry.roster(organization, &PoolRef::Name(pool.name.clone()));
+    pub(super) fn new(registry: &Registry, pool: PoolKey, name: &str, max_stale: Duration) -> Self {
+        let organization = &pool.source.organization;
+        let by_name = registry.roster(organization, &PoolRef::Name(name.into()));
         let by_number = registry.roster(organization, &PoolRef::Id(pool.id));
         let rosters = [by_name, by_number].map(|roster| (roster, u64::MAX));
         Self {
+            pool,
+            max_stale,
             state: Mutex::new(State {
                 rosters: rosters.into(),
                 swept_at: None,
+                triggers: Vec::new(),
+                plain: true,
                 decided: None,
             }),
             triggers_changed: watch::Sender::default(),
@@ -113,25 +108,45 @@ impl PoolDecision {
             state.swept_at = Some(snapshot.read_at);
         }
         if state.have_changed() {
+            state.triggers = state.listed();
+            state.plain = state.triggers.iter().all(|registered| {
+                registered.address.source == self.pool.source && !registered.makes_jobs()
+            });
             state.decided = None;
             self.triggers_changed.send_modify(|version| *version += 1);
         }
-        match &state.decided {
-            Some(decided) if decided.is_of(snapshot, census) => Arc::clone(decided),
-            _ => {
-                let triggers = state.triggers();
-                let queue = Arc::clone(&snapshot.queue);
-                let decided = Arc::new(Decided::new(queue, triggers, census.cloned()));
-                state.decided = Some(Arc::clone(&decided));
-                decided
-            }
+        let jobs =
+            |registered: &Arc<Registered>| jobs_of(registered, census.map(|census| &**census));
+        if let Some(decided) = &state.decided
+            && Arc::ptr_eq(&decided.queue, &snapshot.queue)
+            && (state.plain || decided.is_made_of(self.contending(&state, asking), jobs))
+        {
+            return Arc::clone(decided);
         }
+        let triggers = self.contending(&state, asking).cloned().collect();
+        let queue = Arc::clone(&snapshot.queue);
+        let decided = Arc::new(Decided::new(queue, triggers, jobs));
+        state.decided = Some(Arc::clone(&decided));
+        decided
+    }
+
+    /// The triggers that may have jobs, the one that asks among them.
+    fn contending<'a>(
+        &'a self,
+        state: &'a State,
+        asking: Option<&'a Arc<Registered>>,
+    ) -> impl Iterator<Item = &'a Arc<Registered>> {
+        state.triggers.iter().filter(move |registered| {
+            registered.address.source == self.pool.source
+                || asking.is_some_and(|asking| Arc::ptr_eq(asking, registered))
+                || registered.can_read(self.pool.id, self.max_stale)
+        })
     }
 
     /// The triggers that name this pool.
     pub(super) fn triggers(&self) -> Vec<Arc<Registered>> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.triggers()
+        state.listed()
     }
 }
 
@@ -161,7 +176,7 @@ impl State {
     }
 
     /// In the order of their keys, whatever roster they are on.
-    fn triggers(&self) -> Vec<Arc<Registered>> {
+    fn listed(&self) -> Vec<Arc<Registered>> {
         let rosters = self.rosters.iter();
         let triggers = rosters.flat_map(|(roster, _)| roster.triggers());
         let sorted: BTreeMap<_, _> = triggers
@@ -177,30 +192,44 @@ impl Decided {
     fn new(
         queue: Arc<Queue>,
         triggers: Vec<Arc<Registered>>,
-        census: Option<Arc<JobCensus>>,
+        jobs: impl Fn(&Arc<Registered>) -> Option<Arc<JobPods>>,
     ) -> Self {
-        let none = JobPods::default();
-        let decision = Decision::new(&queue, &contenders(&triggers, census.as_deref(), &none));
+        let jobs: Vec<_> = triggers.iter().map(jobs).collect();
+        let decision = Decision::new(&queue, &contenders(&triggers, &jobs));
         Self {
             queue,
             triggers,
             decision,
-            census,
-            none,
+            jobs,
         }
     }
 
-    fn is_of(&self, snapshot: &Snapshot, census: Option<&Arc<JobCensus>>) -> bool {
-        let same_census = match (&self.census, census) {
-            (Some(own), Some(other)) => Arc::ptr_eq(own, other),
-            (own, other) => own.is_none() && other.is_none(),
-        };
-        same_census && Arc::ptr_eq(&self.queue, &snapshot.queue)
+    /// Was it made of these triggers, with their Jobs as they are?
+    fn is_made_of<'a>(
+        &self,
+        triggers: impl Iterator<Item = &'a Arc<Registered>>,
+        jobs: impl Fn(&Arc<Registered>) -> Option<Arc<JobPods>>,
+    ) -> bool {
+        let own = self.triggers.iter().zip(&self.jobs);
+        let mut others = triggers;
+        for (registered, own_jobs) in own {
+            let same = others
+                .next()
+                .is_some_and(|other| Arc::ptr_eq(registered, other))
+                && match (own_jobs, jobs(registered)) {
+                    (Some(own), Some(now)) => Arc::ptr_eq(own, &now) || **own == *now,
+                    (own, now) => own.is_none() && now.is_none(),
+                };
+            if !same {
+                return false;
+            }
+        }
+        others.next().is_none()
     }
 
     /// The contenders, in the order that the decision numbers them.
     pub(super) fn contenders(&self) -> Vec<Contender<'_>> {
-        contenders(&self.triggers, self.census.as_deref(), &self.none)
+        contenders(&self.triggers, &self.jobs)
     }
 
     /// The number of a trigger; `None` where it took no part.
@@ -209,34 +238,29 @@ impl Decided {
         let index = self.triggers.binary_search_by(key).ok()?;
         let registered = &self.triggers[index];
         let number = self.decision.number(index, &registered.profile);
-        Some(
-            match jobs_of(registered, self.census.as_deref(), &self.none) {
-                Some(jobs) => number.with_backed(registered.backed(jobs)),
-                None => number,
-            },
-        )
+        Some(match &self.jobs[index] {
+            Some(jobs) => number.with_backed(registered.backed(jobs)),
+            None => number,
+        })
     }
 }
 
 fn contenders<'a>(
     triggers: &'a [Arc<Registered>],
-    census: Option<&'a JobCensus>,
-    none: &'a JobPods,
+    jobs: &'a [Option<Arc<JobPods>>],
 ) -> Vec<Contender<'a>> {
-    let contender =
-        |registered: &'a Arc<Registered>| registered.contender(jobs_of(registered, census, none));
-    triggers.iter().map(contender).collect()
+    let contenders = triggers.iter().zip(jobs);
+    contenders
+        .map(|(registered, jobs)| registered.contender(jobs.as_deref()))
+        .collect()
 }
 
-/// The Jobs of a trigger that makes Jobs, where they are known.
-fn jobs_of<'a>(
-    registered: &Registered,
-    census: Option<&'a JobCensus>,
-    none: &'a JobPods,
-) -> Option<&'a JobPods> {
+/// The Jobs of a trigger that makes Jobs, where they are known; that it has none
+/// is known as well.
+fn jobs_of(registered: &Registered, census: Option<&JobCensus>) -> Option<Arc<JobPods>> {
     if !registered.makes_jobs() {
         return None;
     }
     let jobs = census?.get(&registered.key.object);
-    Some(jobs.map_or(none, |jobs| jobs))
+    Some(jobs.cloned().unwrap_or_default())
 }

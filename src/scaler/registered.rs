@@ -22,6 +22,7 @@ use crate::{
     domain::{
         claim::Contender,
         declared::{self, Declared, JobPods, Kind},
+        pool::PoolId,
         profile::{Counting, Profile, ScalingObject},
         trigger::Trigger,
     },
@@ -62,6 +63,8 @@ pub(super) struct Registered {
     listed: AtomicBool,
     /// The way to its pool, and when it was found.
     route: ArcSwapOption<(Arc<Route>, Instant)>,
+    /// Was its pool looked for in vain at the last try?
+    in_vain: AtomicBool,
 }
 
 /// What a [`Registered`] is made of.
@@ -155,6 +158,7 @@ impl Registered {
             called_at: AtomicU64::new(0),
             listed: AtomicBool::new(false),
             route: ArcSwapOption::empty(),
+            in_vain: AtomicBool::new(false),
         }
     }
 
@@ -185,6 +189,26 @@ impl Registered {
 
     pub(super) fn remember_route(&self, route: Arc<Route>) {
         self.route.store(Some(Arc::new((route, Instant::now()))));
+        self.in_vain.store(false, Ordering::Relaxed);
+    }
+
+    /// Its pool cannot be found.
+    pub(super) fn looked_in_vain(&self) {
+        self.in_vain.store(true, Ordering::Relaxed);
+    }
+
+    /// May it have jobs of this pool, which was read with another credential? Not
+    /// where its own cannot read the pool: then nobody would start agents for
+    /// them. One that was not tried yet is trusted if the scaler holds it.
+    pub(super) fn can_read(&self, pool: PoolId, max_stale: Duration) -> bool {
+        if self.in_vain.load(Ordering::Relaxed) {
+            return false;
+        }
+        let route = self.route.load();
+        let walked = route
+            .as_deref()
+            .and_then(|(route, _)| route.reads(pool, max_stale));
+        walked.unwrap_or(!self.source.is_of_a_trigger())
     }
 
     /// Its part in the decision on its pool.

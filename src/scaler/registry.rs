@@ -2,11 +2,11 @@
 //! those that KEDA has called for.
 //!
 //! May import: its siblings, domain, ports. Invariants: a trigger is read once
-//! and granted before it has a source. Where the cluster declares the scaling
-//! objects, a trigger counts exactly as long as it is declared, whoever calls;
-//! elsewhere, one that nobody calls for any more is forgotten, and an edited one
-//! is passed over as soon as KEDA has called for its successor and not for it
-//! for a while.
+//! and granted before it has a source. One that the cluster declares counts
+//! exactly as long as it is declared, whoever calls; one that it does not (not
+//! yet, or nowhere that is watched) counts while it is called for, and an edited
+//! one is passed over as soon as KEDA has called for its successor and not for
+//! it for a while.
 
 use std::{
     collections::HashMap,
@@ -118,14 +118,27 @@ impl Registry {
         Ok(registered)
     }
 
-    /// An open stream is as good as a call.
-    pub(super) fn touch(&self, registered: &Arc<Registered>) {
+    /// An open stream is as good as a call. The trigger as it is by now; `None`
+    /// where it is not any more, or was edited.
+    pub(super) fn touch(&self, registered: &Arc<Registered>) -> Option<Arc<Registered>> {
         let key = &registered.key;
-        if self.called.get(key).is_none() {
-            self.called.insert(key.clone(), Arc::clone(registered));
-            self.remember(registered);
+        let registered = match self.known.written(key) {
+            Some(written) => written,
+            None => {
+                let declared = self.known.of(&key.object, key.trigger);
+                if declared.is_none() && registered.declared.is_some() {
+                    return None;
+                }
+                registered.declared_as(declared.as_ref())
+            }
+        };
+        let known = self.called.get(key);
+        if known.is_none_or(|known| !Arc::ptr_eq(&known, &registered)) {
+            self.called.insert(key.clone(), Arc::clone(&registered));
+            self.remember(&registered);
         }
-        self.has_called(registered);
+        self.has_called(&registered);
+        Some(registered)
     }
 
     fn has_called(&self, registered: &Arc<Registered>) {
@@ -136,7 +149,7 @@ impl Registry {
         // Taken off while it was silent; or the cluster knows it by another
         // form of itself, which stands for it.
         let _steady = self.known.steady();
-        if !self.known.has_another_for(registered) {
+        if !self.known.is_outdated(registered) {
             registered.roster.insert(registered);
         }
     }
@@ -218,9 +231,7 @@ impl Registry {
     /// the next one is for what stands for it.
     pub(super) fn forget_outdated(&self) {
         for (key, registered) in &self.called {
-            let outdated = self.known.of(&key.object, key.trigger) != registered.declared
-                || self.known.has_another_for(&registered);
-            if outdated {
+            if self.known.is_outdated(&registered) {
                 registered.roster.remove(&registered);
                 self.called.invalidate(&*key);
             }
@@ -245,36 +256,41 @@ impl Registry {
 
     fn register(&self, key: &ObjectKey, call: &Call<'_>) -> Result<Arc<Registered>, Unanswered> {
         self.known.learn(self, &key.object, call.metadata);
+        let read = match self.known.written(key) {
+            Some(written) => written,
+            None => self.read_call(key, call)?,
+        };
+        tracing::info!(scaling_object = %key.object, pool = %read.trigger.pool, "a scaling object calls");
+        // What the cluster has told meanwhile counts.
         let _steady = self.known.steady();
         let declared = self.known.of(&key.object, key.trigger);
-        let registered = match self.known.standing_for(key) {
-            Some(registered) => registered,
-            None => {
-                // What the cluster has, nobody has invented. What came in place of
-                // variables, anybody may have.
-                if key.variables != 0 || !self.known.has(key) {
-                    self.check_room()?;
-                    self.newcomers.admit()?;
-                }
-                let token = call.metadata.get("personalAccessTokenFromEnv");
-                let token = token.map(String::as_str).filter(|token| !token.is_empty());
-                let metadata = pairs(call.metadata);
-                self.read(
-                    key.clone(),
-                    metadata,
-                    declared.as_ref(),
-                    token,
-                    call.encrypted,
-                )?
-            }
-        };
-        tracing::info!(scaling_object = %key.object, pool = %registered.trigger.pool, "a scaling object calls");
-        let registered = self.called.get_with_by_ref(key, || registered);
+        let written = self.known.written(key);
+        let read = written.unwrap_or_else(|| read.declared_as(declared.as_ref()));
+        let registered = self.called.get_with_by_ref(key, || read);
         self.refusals.forget(&key.object);
         self.remember(&registered);
-        self.known.called(&registered);
         registered.roster.insert(&registered);
         Ok(registered)
+    }
+
+    fn read_call(&self, key: &ObjectKey, call: &Call<'_>) -> Result<Arc<Registered>, Unanswered> {
+        // What the cluster has, nobody has invented. What came in place of
+        // variables, anybody may have.
+        if key.variables != 0 || !self.known.has(key) {
+            self.check_room()?;
+            self.newcomers.admit()?;
+        }
+        let declared = self.known.of(&key.object, key.trigger);
+        let token = call.metadata.get("personalAccessTokenFromEnv");
+        let token = token.map(String::as_str).filter(|token| !token.is_empty());
+        let metadata = pairs(call.metadata);
+        self.read(
+            key.clone(),
+            metadata,
+            declared.as_ref(),
+            token,
+            call.encrypted,
+        )
     }
 
     fn check_room(&self) -> Result<(), Unanswered> {

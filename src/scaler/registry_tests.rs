@@ -4,9 +4,9 @@ use tokio::time::advance;
 
 use super::*;
 use crate::{
-    domain::pool::{Pool, PoolId},
+    domain::pool::PoolId,
     pools::{
-        Snapshot,
+        PoolKey, Snapshot,
         scripted::{self, Says, Script},
     },
     scaler::pool_decision::PoolDecision,
@@ -135,12 +135,11 @@ async fn a_decision_knows_a_scaling_object_that_came_back() {
         queue: Arc::default(),
         read_at: Instant::now(),
     };
-    let pool = Pool {
+    let pool = PoolKey {
+        source: before.source.id().clone(),
         id: PoolId(7),
-        name: "A".into(),
-        is_hosted: false,
     };
-    let decision = PoolDecision::new(&registry, before.source.organization(), &pool);
+    let decision = PoolDecision::new(&registry, pool, "A", POLL);
     registry.called.invalidate(&before.key);
     let after = call(&registry, "linux", "a").unwrap();
     assert!(!Arc::ptr_eq(&before, &after));

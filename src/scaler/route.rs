@@ -10,7 +10,10 @@ use std::{
 };
 
 use super::{Inner, answer::Unanswered, pool_decision::PoolDecision, registered::Registered};
-use crate::pools::{Found, PoolHandle, WatchedPool};
+use crate::{
+    domain::pool::PoolId,
+    pools::{Found, PoolHandle, WatchedPool},
+};
 
 /// A scaling object is called for many times a second; once in this time is
 /// enough to keep its pool from being forgotten.
@@ -44,6 +47,24 @@ impl Route {
     }
 }
 
+impl Route {
+    /// Does it lead to this pool, and was that read of late? `None` where nobody
+    /// has walked it for so long that nothing is known.
+    pub(super) fn reads(&self, pool: PoolId, max_stale: Duration) -> Option<bool> {
+        if self.watched.has_ended() {
+            return None;
+        }
+        let view = self.watched.view();
+        let reads = match (&view.snapshot, &view.failure) {
+            (None, None) => return None,
+            (snapshot, _) => snapshot
+                .as_ref()
+                .is_some_and(|snapshot| snapshot.age() <= max_stale),
+        };
+        Some(reads && self.watched.pool().id == pool)
+    }
+}
+
 // === impl Inner ===
 
 impl Inner {
@@ -58,7 +79,15 @@ impl Inner {
             return Ok(destination);
         }
         let handle = self.handle(registered)?;
-        let watched = self.found(&handle, registered).await?;
+        let watched = match self.found(&handle, registered).await {
+            Ok(watched) => watched,
+            Err(unanswered) => {
+                if matches!(unanswered, Unanswered::Unreadable { .. }) {
+                    registered.looked_in_vain();
+                }
+                return Err(unanswered);
+            }
+        };
         let decision = self.decision(&watched);
         registered.remember_route(Arc::new(Route {
             handle,

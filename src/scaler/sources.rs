@@ -16,7 +16,7 @@ use secrecy::SecretString;
 use super::answer::Unanswered;
 use crate::{
     domain::{
-        tenancy::{CredentialRule, Grant, Holder, Rules},
+        tenancy::{Grant, Holder, Rules},
         trigger::Trigger,
     },
     pools::{Quota, Source, SourceId, SourceSettings},
@@ -96,10 +96,10 @@ impl Sources {
     }
 
     /// A single source that every trigger of its organization may use.
-    #[must_use]
-    pub fn single(source: Arc<Source>) -> Self {
+    #[cfg(test)]
+    pub(super) fn single(source: Arc<Source>) -> Self {
         let organization = source.organization().clone();
-        let rule = CredentialRule {
+        let rule = crate::domain::tenancy::CredentialRule {
             name: source.id().credential.clone(),
             organizations: vec![organization.clone()],
             namespaces: None,
@@ -159,7 +159,10 @@ impl Sources {
         sources.retain(|_, source| source.strong_count() > 0);
         let metrics = Arc::clone(&self.metrics);
         let source = Source::new(id.clone(), api, self.settings, metrics).with_quota(quota);
-        let source = Arc::new(source);
+        let source = Arc::new(match grant.holder {
+            Holder::Named(_) => source,
+            Holder::Secret(_) | Holder::Trigger => source.of_a_trigger(),
+        });
         sources.insert(id, Arc::downgrade(&source));
         Ok(source)
     }
@@ -243,8 +246,10 @@ impl Tokens for Given {
 }
 
 /// Makes no clients: for a source that is there already.
+#[cfg(test)]
 struct Nowhere;
 
+#[cfg(test)]
 impl Organizations for Nowhere {
     fn client(
         &self,

@@ -27,7 +27,7 @@ pub(super) fn activity(inner: Arc<Inner>, registered: Arc<Registered>) -> BoxStr
         told: None,
     };
     stream::unfold(activity, |mut activity| async move {
-        let active = activity.next().await;
+        let active = activity.next().await?;
         Some((active, activity))
     })
     .boxed()
@@ -36,16 +36,18 @@ pub(super) fn activity(inner: Arc<Inner>, registered: Arc<Registered>) -> BoxStr
 // === impl Activity ===
 
 impl Activity {
-    async fn next(&mut self) -> bool {
+    /// `None` where the trigger is not any more: KEDA opens another stream for
+    /// what it has become.
+    async fn next(&mut self) -> Option<bool> {
         loop {
+            self.registered = self.inner.registry.touch(&self.registered)?;
             // Listen before looking, so that no change falls between.
             let change = Change::of(&self.inner, &self.registered);
-            self.inner.registry.touch(&self.registered);
             if let Ok(answer) = self.inner.answer(&self.registered).await
                 && self.told != Some(answer.active)
             {
                 self.told = Some(answer.active);
-                return answer.active;
+                return Some(answer.active);
             }
             self.wait(change).await;
         }

@@ -62,21 +62,31 @@ impl Cluster for Fake {
 /// One organization; each credential has a client of its own on one script.
 struct Clients(Arc<Script>);
 
-struct Client(Arc<Script>);
+struct Client(Arc<Script>, CredentialUse);
 
 impl Organizations for Clients {
     fn client(
         &self,
         _: &OrganizationUrl,
-        _: &CredentialUse,
+        credential: &CredentialUse,
     ) -> Result<Arc<dyn AgentPools>, ReadError> {
-        Ok(Arc::new(Client(Arc::clone(&self.0))))
+        Ok(Arc::new(Client(Arc::clone(&self.0), credential.clone())))
     }
 }
 
 impl AgentPools for Client {
     fn pool<'a>(&'a self, pool: &'a PoolRef) -> BoxFuture<'a, Reading<Pool>> {
-        self.0.pool(pool)
+        Box::pin(async move {
+            if let CredentialUse::Own(tokens) = &self.1
+                && let Err(error) = tokens.token().await
+            {
+                return Reading {
+                    outcome: Err(error),
+                    pause: None,
+                };
+            }
+            self.0.pool(pool).await
+        })
     }
 
     fn unfinished_jobs(&self, pool: PoolId) -> BoxFuture<'_, Reading<Vec<JobRequest>>> {
@@ -91,18 +101,22 @@ pub(super) struct Bench {
 }
 
 pub(super) fn bench(jobs: Vec<JobRequest>) -> Bench {
+    bench_of(jobs, rules(), &[ADDRESS])
+}
+
+/// Two credentials for the organization, everybody's.
+pub(super) fn rules() -> Rules {
     let rule = |name: &str| CredentialRule {
         name: name.into(),
         organizations: vec![organization()],
         namespaces: None,
         pools: None,
     };
-    let rules = Rules {
+    Rules {
         organizations: vec![organization()],
         credentials: vec![rule("one"), rule("two")],
         own_tokens: Vec::new(),
-    };
-    bench_of(jobs, rules, &[ADDRESS])
+    }
 }
 
 pub(super) fn bench_of(jobs: Vec<JobRequest>, rules: Rules, addresses: &[&str]) -> Bench {

@@ -5,12 +5,13 @@
 
 mod bench;
 
-use self::bench::{ADDRESS, LEARN, bench, bench_of, declared};
+use self::bench::{ADDRESS, LEARN, bench, bench_of, declared, rules};
 use super::*;
 use crate::{
     domain::{
         declared::{Declared, Kind, Strategy},
         job::{JobRequest, JobState},
+        tenancy::NamespacePattern,
     },
     pools::scripted::{organization, queued},
 };
@@ -254,4 +255,54 @@ async fn a_trigger_that_no_rule_grants_is_refused_without_a_request() {
         .lookups
         .load(std::sync::atomic::Ordering::SeqCst);
     assert_eq!((lookups, bench.script.readings()), (0, 0));
+}
+
+/// Nobody vouches for a token that a trigger brings along, so its trigger has no
+/// jobs before that token has read the pool.
+#[tokio::test(start_paused = true)]
+async fn a_trigger_whose_token_is_missing_takes_nobodys_jobs() {
+    let mut rules = rules();
+    rules.own_tokens = vec![NamespacePattern::parse("*").unwrap()];
+    let bench = bench_of(java_and_plain(), rules, &[ADDRESS]);
+    // The Secret is not there; it would be the most specific one by far.
+    let greedy = "poolName: linux; secretName: none; capabilities: java; requires: java";
+    bench
+        .declare([declared("greedy", &[greedy]), declared("any", &[ANY])])
+        .await;
+    assert_eq!(bench.number("any", ANY).await, 5);
+    let error = bench.ask("greedy", greedy).await.unwrap_err();
+    assert!(error.contains("no Secret ci/none"), "{error}");
+    assert_eq!(bench.number("any", ANY).await, 5);
+}
+
+/// Two triggers that differ by the values of their variables alone, and one
+/// whose value goes and comes back.
+#[tokio::test(start_paused = true)]
+async fn each_value_of_a_variable_is_answered_for() {
+    let bench = bench(java_and_plain());
+    let sent = |value: &str| format!("{JAVA}; personalAccessTokenFromEnv: {value}");
+    bench
+        .declare([declared("java", &[&sent("TOKEN")]), declared("any", &[ANY])])
+        .await;
+    for value in ["a", "b", "a", "b"] {
+        assert_eq!(bench.number("java", &sent(value)).await, 5, "{value}");
+        assert_eq!(bench.number("any", ANY).await, 0, "{value}");
+    }
+    // Without the variable, as where it is empty.
+    assert_eq!(bench.number("java", JAVA).await, 5);
+    assert_eq!(bench.number("java", &sent("a")).await, 5);
+}
+
+/// Invented triggers of an object that is there are strangers too.
+#[tokio::test(start_paused = true)]
+async fn a_declared_name_lets_no_stranger_in() {
+    let bench = bench(java_and_plain());
+    bench.declare([declared("java", &[JAVA])]).await;
+    let mut refused = 0;
+    for stranger in 0..200 {
+        let trigger = format!("{JAVA}; priority: {stranger}");
+        refused += usize::from(bench.ask("java", &trigger).await.is_err());
+    }
+    assert!(refused > 150, "{refused}");
+    assert_eq!(bench.number("java", JAVA).await, 5);
 }
