@@ -54,6 +54,12 @@ pub enum FaultKind {
     UnknownShape,
     /// 200 and a list of nothing, whatever was asked.
     EmptyList,
+    /// 302 to another host, which is no sign-in page.
+    Elsewhere,
+    /// 404 and a page of HTML, as an unknown organization gets.
+    NoOrganization,
+    /// 404 and the error body of a pool that is not there.
+    PoolGone,
 }
 
 /// An order for wrong answers.
@@ -73,7 +79,7 @@ pub struct Fault {
 
 impl FaultKind {
     /// Every kind, under its name.
-    pub const ALL: [(&str, FaultKind); 16] = [
+    pub const ALL: [(&str, FaultKind); 19] = [
         ("unauthorized", Self::Unauthorized),
         ("expired-token", Self::ExpiredToken),
         ("forbidden", Self::Forbidden),
@@ -90,6 +96,9 @@ impl FaultKind {
         ("html", Self::Html),
         ("unknown-shape", Self::UnknownShape),
         ("empty-list", Self::EmptyList),
+        ("elsewhere", Self::Elsewhere),
+        ("no-organization", Self::NoOrganization),
+        ("pool-gone", Self::PoolGone),
     ];
 
     /// Reads a kind's name.
@@ -162,6 +171,13 @@ impl Fault {
             ),
             FaultKind::SignInPage => sign_in_page(),
             FaultKind::Redirect => redirect(),
+            FaultKind::Elsewhere => moved("https://elsewhere.example/contoso"),
+            FaultKind::NoOrganization => html(StatusCode::NOT_FOUND, NO_ORGANIZATION),
+            FaultKind::PoolGone => wire::error(
+                StatusCode::NOT_FOUND,
+                "TaskAgentPoolNotFoundException",
+                "No agent pool found with identifier 27.",
+            ),
             FaultKind::TooManyRequests => {
                 let mut answer = wire::error(
                     StatusCode::TOO_MANY_REQUESTS,
@@ -213,6 +229,8 @@ impl Fault {
 const UNAVAILABLE: &str = "<!DOCTYPE html><title>Service Unavailable</title>\
     <h2>Our services aren't available right now</h2>";
 
+const NO_ORGANIZATION: &str = "<!DOCTYPE html><title>The resource cannot be found.</title>";
+
 /// Azure DevOps: what a GET or POST with a malformed token gets.
 pub(super) fn sign_in_page() -> Response {
     html(
@@ -224,11 +242,14 @@ pub(super) fn sign_in_page() -> Response {
 
 /// Azure DevOps: what a token of the wrong tenant gets.
 pub(super) fn redirect() -> Response {
+    moved("https://spsprodweu1.vssps.visualstudio.com/_signin?realm=dev.azure.com")
+}
+
+fn moved(to: &'static str) -> Response {
     let mut answer = html(
         StatusCode::FOUND,
         "<html><head><title>Object moved</title></head><body><h2>Object moved</h2></body></html>",
     );
-    let to = "https://spsprodweu1.vssps.visualstudio.com/_signin?realm=dev.azure.com";
     let headers = answer.headers_mut();
     headers.insert(header::LOCATION, HeaderValue::from_static(to));
     answer

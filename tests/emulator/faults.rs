@@ -5,7 +5,7 @@ use super::*;
 #[tokio::test]
 async fn every_fault_answers_as_its_name_says() {
     let running = Running::start().await;
-    let table: [(FaultKind, u16, &[&str]); 13] = [
+    let table: [(FaultKind, u16, &[&str]); 16] = [
         (FaultKind::Unauthorized, 401, &["TF400813"]),
         (
             FaultKind::ExpiredToken,
@@ -46,6 +46,17 @@ async fn every_fault_answers_as_its_name_says() {
             &["application/json", r#"{"items":[]}"#],
         ),
         (FaultKind::EmptyList, 200, &[r#"{"count":0,"value":[]}"#]),
+        (
+            FaultKind::Elsewhere,
+            302,
+            &["location: https://elsewhere.example/contoso"],
+        ),
+        (FaultKind::NoOrganization, 404, &["text/html"]),
+        (
+            FaultKind::PoolGone,
+            404,
+            &["application/json", "TaskAgentPoolNotFoundException"],
+        ),
     ];
     for (kind, status, words) in table {
         running.emulator.set_fault(Fault {

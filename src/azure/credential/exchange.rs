@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use reqwest::{
-    Method, Response, Url,
+    Method, Response, StatusCode, Url,
     header::{ACCEPT, CONTENT_TYPE, HeaderValue},
 };
 use secrecy::{ExposeSecret as _, SecretString};
@@ -37,6 +37,9 @@ const ANSWER_CAP: u64 = 256 << 10;
 /// No token is kept longer, whatever is said. Entra ID: a managed identity's
 /// lives up to 24 h.
 const LONGEST_LIFE: Duration = Duration::from_secs(48 * 3600);
+
+const NO_TOKEN: &str =
+    "its answer is no token, though its status is 200; is there a proxy between?";
 
 /// How tokens are had for one identity.
 pub(super) struct Exchange {
@@ -123,7 +126,10 @@ impl Exchange {
         let response = sent.await.map_err(|error| failed(&unreached(&error)))?;
         let (status, headers) = (response.status(), response.headers().clone());
         let body = body(response).await.map_err(|what| failed(&what))?;
-        if !answer::is_good(status, &headers) {
+        if status == StatusCode::OK && !answer::is_good(status, &headers) {
+            return Err(failed(NO_TOKEN));
+        }
+        if status != StatusCode::OK {
             let words = words(&body);
             let pause = answer::pause(status, &headers, std::time::SystemTime::now());
             let detail = format!("status {}{words}", status.as_u16());
@@ -298,9 +304,7 @@ fn words(body: &[u8]) -> String {
 /// Reads a token. Entra ID: `expires_in` is a number, a metadata service's a
 /// text; a platform gives `expires_on` alone, in seconds since 1970.
 fn given(body: &[u8], now: Timestamp) -> Result<Given, &'static str> {
-    let answer: TokenAnswer = serde_json::from_slice(body).map_err(
-        |_| "its answer is no token, though its status is 200; is there a proxy between?",
-    )?;
+    let answer: TokenAnswer = serde_json::from_slice(body).map_err(|_| NO_TOKEN)?;
     let token = SecretString::from(answer.access_token);
     let text = token.expose_secret();
     if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
