@@ -87,6 +87,7 @@ pub(super) fn add(
             // ASSUMPTION(registered-is-offline): an agent is offline until its
             // listener opens a session, whatever `status` says.
             online: false,
+            once: false,
             system_capabilities: body.system_capabilities.unwrap_or_default(),
             user_capabilities: body.user_capabilities.unwrap_or_default(),
         };

@@ -74,6 +74,8 @@ struct AgentBody {
     capabilities: BTreeMap<String, String>,
     version: Option<Box<str>>,
     enabled: Option<bool>,
+    #[serde(default)]
+    once: bool,
 }
 
 #[derive(Deserialize)]
@@ -218,6 +220,7 @@ async fn add_agent(
         agent.version = version;
     }
     agent.enabled = body.enabled.unwrap_or(true);
+    agent.once = body.once;
     let id = emulator.add_agent(&pool, agent)?;
     let added = serde_json::json!({"id": id, "name": body.name});
     Ok(wire::answer(StatusCode::OK, &added))

@@ -31,6 +31,9 @@ pub struct NewAgent {
     pub enabled: bool,
     /// Does it listen? A placeholder does not.
     pub online: bool,
+    /// Does it go offline after its first job, as an agent does that was started
+    /// with `--once`?
+    pub once: bool,
     /// What it found by itself.
     pub system_capabilities: BTreeMap<String, String>,
     /// What people said of it.
@@ -62,6 +65,7 @@ pub(in crate::emulator) struct Agent {
     pub(in crate::emulator) identity: Arc<AgentIdentity>,
     pub(in crate::emulator) enabled: bool,
     pub(in crate::emulator) online: bool,
+    pub(in crate::emulator) once: bool,
     pub(in crate::emulator) created_at: Timestamp,
     pub(in crate::emulator) system_capabilities: CapabilityMap,
     pub(in crate::emulator) user_capabilities: CapabilityMap,
@@ -108,6 +112,7 @@ impl NewAgent {
             os_description: "Linux 6.8.0 #1 SMP".into(),
             enabled: true,
             online: true,
+            once: false,
             system_capabilities: system,
             user_capabilities: CapabilityMap::new(),
         }
@@ -127,6 +132,7 @@ impl Agent {
             }),
             enabled: new.enabled,
             online: new.online,
+            once: new.once,
             created_at: at,
             system_capabilities: new.system_capabilities,
             user_capabilities: new.user_capabilities,

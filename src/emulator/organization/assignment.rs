@@ -93,6 +93,8 @@ impl Pool {
             && agent.job == Some(id)
         {
             agent.job = None;
+            // A job that was taken back before the agent had it was none of its.
+            agent.online &= !(agent.once && job.received_at.is_some());
             if agent.is_idle() {
                 self.idle.insert(agent.identity.id);
             }
