@@ -172,15 +172,15 @@ impl Cluster {
         Watch::begin(self, namespace, deployment)
     }
 
-    /// Watches the pods of a namespace; each line reads as an
-    /// [`Event`](crate::Event) or as nothing.
+    /// Watches the objects of a kind, such as `pods`, in a namespace; each line
+    /// reads as an [`Event`](crate::Event) or as nothing.
     ///
     /// # Errors
     /// When kubectl cannot be started.
-    pub fn watch_pods(&self, namespace: &str) -> Result<Lines> {
+    pub fn watch_names(&self, kind: &str, namespace: &str) -> Result<Lines> {
         self.watch(&[
             "get",
-            "pods",
+            kind,
             &format!("--namespace={namespace}"),
             "--watch",
             "--output-watch-events",
@@ -250,7 +250,7 @@ impl Cluster {
         let questions: [&[&str]; 2] = [
             &[
                 "get",
-                "deployment,scaledobject,hpa",
+                "deployment,scaledobject,hpa,scaledjob,job",
                 "--output=wide",
                 &in_namespace,
             ],

@@ -18,7 +18,7 @@ pub struct Response {
 }
 
 /// Sends one request to `address` (`127.0.0.1:8080`, with or without `http://`).
-/// A body is sent as JSON.
+/// A body is sent as JSON, unless a header says otherwise.
 ///
 /// # Errors
 /// When there is no answer within ten seconds, or none that is HTTP.
@@ -40,7 +40,8 @@ pub fn request(
     for (name, value) in headers {
         head += &format!("{name}: {value}\r\n");
     }
-    if !body.is_empty() {
+    let typed = headers.iter().any(|(name, _)| *name == "content-type");
+    if !body.is_empty() && !typed {
         head += "content-type: application/json\r\n";
     }
     head += &format!("content-length: {}\r\n\r\n{body}", body.len());

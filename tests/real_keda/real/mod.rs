@@ -6,8 +6,11 @@
 //! with a deadline; a span is watched only to see that nothing happens in it.
 
 mod agents;
+mod api;
 mod emulator;
+mod made;
 mod objects;
+mod pods;
 mod scaler;
 pub(crate) mod steps;
 
@@ -18,8 +21,10 @@ use azp_harness::{Cluster, Options};
 
 pub(crate) use agents::AgentPlayer;
 pub(crate) use emulator::{Emulator, Jobs, PoolState};
-pub(crate) use objects::{Scaling, deployment, namespace};
-pub(crate) use scaler::Scaler;
+pub(crate) use made::MadeJobs;
+pub(crate) use objects::{Scaling, deployment, namespace, scaled_job};
+pub(crate) use pods::{Pace, PodPlayer};
+pub(crate) use scaler::{Scaler, Setup};
 
 /// How often the HPA looks, in these tests.
 pub(crate) const HPA_PERIOD: Duration = Duration::from_secs(2);

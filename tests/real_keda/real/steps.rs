@@ -62,7 +62,7 @@ pub(crate) fn deploy_in(
     Ok(())
 }
 
-/// Waits until the pool is as `wanted`.
+/// Waits until the pool of every scenario is as `wanted`.
 pub(crate) fn until_pool(
     cluster: &Cluster,
     space: &str,
@@ -70,9 +70,20 @@ pub(crate) fn until_pool(
     what: &str,
     wanted: impl Fn(&PoolState) -> bool,
 ) -> Outcome {
+    until_pool_of(cluster, (space, POOL), emulator, what, wanted)
+}
+
+/// Waits until a pool is as `wanted`.
+pub(crate) fn until_pool_of(
+    cluster: &Cluster,
+    (space, pool): (&str, &str),
+    emulator: &Emulator,
+    what: &str,
+    wanted: impl Fn(&PoolState) -> bool,
+) -> Outcome {
     cluster.until(space, what, SOON, || {
         let state = emulator
-            .pool(POOL)
+            .pool(pool)
             .map_err(|failure| as_harness_error(&failure))?;
         Ok(wanted(&state).then_some(()))
     })?;

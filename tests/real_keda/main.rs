@@ -8,6 +8,7 @@
 #![allow(clippy::disallowed_types, clippy::disallowed_methods)]
 
 mod real;
+mod scaled_jobs;
 
 use std::time::{Duration, Instant};
 

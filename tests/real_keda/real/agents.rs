@@ -31,7 +31,7 @@ impl AgentPlayer {
         let stop = Arc::new(AtomicBool::new(false));
         let mut stage = Stage {
             pods: BTreeSet::new(),
-            events: cluster.watch_pods(namespace)?,
+            events: cluster.watch_names("pods", namespace)?,
             emulator: emulator.clone(),
             pool: pool.to_owned(),
         };

@@ -31,6 +31,42 @@ spec:
     )
 }
 
+/// A ScaledJob that asks every second, whose agents come from the pool of its own
+/// name. `strategy` is a flow mapping.
+pub(crate) fn scaled_job(
+    namespace: &str,
+    name: &str,
+    strategy: &str,
+    organization: &str,
+    scaler: &str,
+) -> String {
+    format!(
+        "apiVersion: keda.sh/v1alpha1
+kind: ScaledJob
+metadata: {{namespace: {namespace}, name: {name}}}
+spec:
+  pollingInterval: 1
+  maxReplicaCount: 50
+  rollout: {{strategy: gradual}}
+  scalingStrategy: {strategy}
+  jobTargetRef:
+    template:
+      spec:
+        restartPolicy: Never
+        containers:
+        - name: agent
+          image: agent
+          env:
+          - {{name: AZP_URL, value: '{organization}'}}
+          - {{name: AZP_TOKEN, value: token}}
+  triggers:
+  - type: external
+    metadata: {{scalerAddress: '{scaler}', poolName: {name}}}
+---
+"
+    )
+}
+
 /// A ScaledObject for the Deployment of the same name.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Scaling<'a> {

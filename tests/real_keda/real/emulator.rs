@@ -26,10 +26,14 @@ pub(crate) struct PoolState {
     pub(crate) queued: u64,
     /// Jobs that an agent has.
     pub(crate) running: u64,
+    /// Jobs that ended as they should.
+    pub(crate) succeeded: u64,
     /// Jobs whose agent was killed.
     pub(crate) lost: u64,
     /// The names of the agents that have no job.
     pub(crate) idle_agents: Vec<String>,
+    /// The names of those that listen no more.
+    pub(crate) offline_agents: Vec<String>,
     /// How many agents there are.
     pub(crate) agents: usize,
 }
@@ -62,6 +66,12 @@ impl Emulator {
         format!("http://{}/{ORGANIZATION}", self.address)
     }
 
+    /// Makes a pool.
+    pub(crate) fn add_pool(&self, pool: &str) -> Result<(), Failure> {
+        self.ask("POST", &format!("/_emulator/pools/{pool}"), &Value::Null)?;
+        Ok(())
+    }
+
     /// Queues jobs; gives their request ids.
     pub(crate) fn queue(&self, pool: &str, jobs: Jobs<'_>) -> Result<Vec<i64>, Failure> {
         let body = json!({
@@ -87,6 +97,13 @@ impl Emulator {
     /// Registers an agent that takes jobs, as a pod would.
     pub(crate) fn add_agent(&self, pool: &str, name: &str) -> Result<(), Failure> {
         let body = json!({"name": name, "capabilities": {}});
+        self.ask("POST", &format!("/_emulator/pools/{pool}/agents"), &body)?;
+        Ok(())
+    }
+
+    /// The same for an agent that was started with `--once`.
+    pub(crate) fn add_agent_for_one_job(&self, pool: &str, name: &str) -> Result<(), Failure> {
+        let body = json!({"name": name, "capabilities": {}, "once": true});
         self.ask("POST", &format!("/_emulator/pools/{pool}/agents"), &body)?;
         Ok(())
     }
@@ -118,14 +135,18 @@ impl Emulator {
         let answer = self.report(pool)?;
         let count = |member: &str| answer["counts"][member].as_u64().unwrap_or_default();
         let agents = answer["agents"].as_array().cloned().unwrap_or_default();
-        let idle = agents.iter().filter(|agent| agent["requestId"].is_null());
+        let named = |wanted: fn(&Value) -> bool| {
+            let names = agents.iter().filter(|agent| wanted(agent));
+            let names = names.filter_map(|agent| Some(agent["name"].as_str()?.to_owned()));
+            names.collect()
+        };
         Ok(PoolState {
             queued: count("queued"),
             running: count("assigned") + count("running"),
+            succeeded: count("succeeded"),
             lost: count("lost"),
-            idle_agents: idle
-                .filter_map(|agent| Some(agent["name"].as_str()?.to_owned()))
-                .collect(),
+            idle_agents: named(|agent| agent["requestId"].is_null()),
+            offline_agents: named(|agent| agent["online"] == false),
             agents: agents.len(),
         })
     }
