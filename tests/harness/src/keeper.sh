@@ -17,7 +17,7 @@ for file in "$directory"/ended/*; do
     [ -e "$file" ] || continue
     pid=$(cat "$file")
     # A pid can have gone to a stranger since; what we started bears our mark.
-    if tr '\0' '\n' <"/proc/$pid/environ" 2>/dev/null | grep -qxF "AZP_CLUSTER=$directory"; then
+    if tr '\0' '\n' <"/proc/$pid/environ" 2>/dev/null | grep -qxF "AZP_HARNESS_DIRECTORY=$directory"; then
         kill -KILL -- "-$pid" 2>/dev/null || kill -KILL "$pid" 2>/dev/null
     fi
 done

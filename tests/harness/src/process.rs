@@ -127,7 +127,7 @@ pub(crate) fn command(directory: &Path, name: &str, program: &Path) -> Command {
         .env_clear()
         .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
         .env("HOME", directory)
-        .env("AZP_CLUSTER", directory)
+        .env("AZP_HARNESS_DIRECTORY", directory)
         .stdin(Stdio::null())
         .process_group(0);
     command

@@ -23,7 +23,7 @@ fn said(output: &Output) -> String {
 
 /// The processes that bear the mark of a cluster in this directory.
 fn processes_of(directory: &Path) -> Vec<String> {
-    let mark = format!("AZP_CLUSTER={}", directory.display());
+    let mark = format!("AZP_HARNESS_DIRECTORY={}", directory.display());
     let bears_mark = |environment: Vec<u8>| {
         environment
             .split(|&byte| byte == 0)
