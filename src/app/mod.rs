@@ -234,6 +234,7 @@ fn scaler_settings(config: &ServeConfig) -> ScalerSettings {
         learn: config.learn,
         forget_after: config.forget_after,
         max_scaling_objects: config.max_scaling_objects,
+        cluster_required: config.cluster.required,
         addresses: config.cluster.addresses.iter().cloned().collect(),
     }
 }

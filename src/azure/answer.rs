@@ -74,7 +74,7 @@ const REMEDIES: [(&str, &str); 2] = [
     ),
     (
         "TF400813",
-        "add the identity to the organization's users, or use a token of this organization",
+        "use a valid token of this organization, of one of its users",
     ),
 ];
 

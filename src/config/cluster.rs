@@ -12,7 +12,7 @@ use super::{ConfigError, Environment, Process};
 #[derive(Clone, Debug, clap::Args)]
 pub struct ClusterArgs {
     /// Whether the scaling objects are read in the cluster: auto (where there is a service account
-    /// or --kubeconfig), off, or required.
+    /// or --kubeconfig), off, or required (nothing is guessed until they have been read).
     #[arg(
         long,
         env = "AZP_CLUSTER",
@@ -41,6 +41,8 @@ pub struct ClusterArgs {
 pub struct ClusterConfig {
     /// The way there; `None` to do without.
     pub access: Option<ClusterAccess>,
+    /// Is nothing to be answered by guess while the cluster has not told?
+    pub required: bool,
     /// The namespaces that are watched; `None` for all.
     pub namespaces: Option<BTreeSet<Box<str>>>,
     /// This scaler's addresses in triggers; learnt from calls where it is empty.
@@ -93,6 +95,7 @@ impl ClusterArgs {
         let access = problems.take("--cluster", self.access(in_pod));
         Some(ClusterConfig {
             access: access?,
+            required: self.cluster == "required",
             namespaces: namespaces?,
             addresses: addresses?.unwrap_or_default(),
         })
@@ -124,6 +127,7 @@ impl ClusterConfig {
     pub const fn off() -> Self {
         Self {
             access: None,
+            required: false,
             namespaces: None,
             addresses: BTreeSet::new(),
         }

@@ -36,10 +36,13 @@ pub(super) const fn code(unanswered: &Unanswered) -> GrpcCode {
             cause: ReadError::Redirected { .. },
             ..
         } => GrpcCode::PermissionDenied,
-        Unanswered::Trigger(_) | Unanswered::ScalingObject(_) => GrpcCode::InvalidArgument,
+        Unanswered::Trigger(_) | Unanswered::ScalingObject(_) | Unanswered::OneName => {
+            GrpcCode::InvalidArgument
+        }
         Unanswered::Denied(_) | Unanswered::NoCluster => GrpcCode::PermissionDenied,
         Unanswered::TooMany { .. } | Unanswered::Crowded(_) => GrpcCode::ResourceExhausted,
         Unanswered::Learning { .. }
+        | Unanswered::Blind
         | Unanswered::NotReadYet { .. }
         | Unanswered::Unreadable { .. }
         | Unanswered::Credential(_)

@@ -73,6 +73,16 @@ pub enum Unanswered {
         /// How long it takes yet.
         left: Duration,
     },
+    /// The cluster was to say what the scaling object is, and has not yet.
+    #[error(
+        "the scaler has not seen the cluster's scaling objects yet, so it does not know whether this one makes Jobs; its log names the right that is missing; or write mode in the trigger"
+    )]
+    Blind,
+    /// KEDA does not tell which of two things it asks for.
+    #[error(
+        "a ScaledObject and a ScaledJob of this name have the same trigger, and KEDA does not tell for which of them it asks: both are counted as the ScaledObject; rename one, or write mode in both"
+    )]
+    OneName,
     /// The pool's queue has not been read yet.
     #[error("pool {pool} has not been read yet; ask again in a moment")]
     NotReadYet {

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 
 use super::{
     Inner,
+    answer::Unanswered,
     registered::{ObjectKey, Parts, Registered, pairs},
     registry::{Declaring, Registry},
 };
@@ -45,6 +46,8 @@ pub(super) struct Addresses {
     configured: BTreeSet<String>,
     /// Where none are configured: those of calls that the cluster confirms.
     learnt: Mutex<BTreeSet<String>>,
+    /// Where some are: others that were told of.
+    strangers: Mutex<BTreeSet<String>>,
 }
 
 struct State {
@@ -73,6 +76,7 @@ impl Addresses {
         Self {
             configured: configured.into_iter().map(bare).collect(),
             learnt: Mutex::default(),
+            strangers: Mutex::default(),
         }
     }
 
@@ -90,6 +94,15 @@ impl Addresses {
     fn learn(&self, address: &str) -> bool {
         let mut learnt = self.learnt.lock().unwrap_or_else(PoisonError::into_inner);
         learnt.len() < MOST_ADDRESSES && learnt.insert(bare(address))
+    }
+
+    /// The same for an address that is not this scaler's, as far as it was told.
+    fn learn_stranger(&self, address: &str) -> bool {
+        let mut strangers = self
+            .strangers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        strangers.len() < MOST_ADDRESSES && strangers.insert(bare(address))
     }
 }
 
@@ -189,6 +202,9 @@ impl Known {
                 let written = entry.written.as_ref();
                 Some(written.is_some_and(|written| Arc::ptr_eq(written, registered)))
             }
+            // Its trigger was edited, or names this scaler as nobody has told it
+            // to: then it is for KEDA to say.
+            None if known.declares(&key.object) => None,
             // KEDA may hear of an object a moment before this scaler does.
             None if registered.called_at() >= known.at => None,
             None => Some(false),
@@ -206,7 +222,17 @@ impl Known {
         let Some(address) = metadata.get("scalerAddress") else {
             return;
         };
-        if self.addresses.are_known() || self.addresses.include(address) {
+        if self.addresses.include(address) {
+            return;
+        }
+        if self.addresses.are_known() {
+            if self.addresses.learn_stranger(address) {
+                tracing::warn!(
+                    scaling_object = %object,
+                    %address,
+                    "a trigger names this scaler by an address that --scaler-address does not have; until it does, the trigger is not known before KEDA calls for it"
+                );
+            }
             return;
         }
         let Some(declarations) = self
@@ -270,9 +296,15 @@ impl Known {
             for (index, written) in declared.triggers.iter().enumerate() {
                 let address = written.get("scalerAddress");
                 let key = (declared.object.clone(), declared::identity(text(written)));
-                if !address.is_some_and(|address| self.addresses.include(address))
-                    || triggers.contains_key(&key)
-                {
+                if !address.is_some_and(|address| self.addresses.include(address)) {
+                    continue;
+                }
+                if let Some(entry) = triggers.get(&key) {
+                    if entry.declared.kind != declared.kind {
+                        registry
+                            .refusals
+                            .note(&declared.object, &Unanswered::OneName);
+                    }
                     continue;
                 }
                 let old = before.and_then(|before| before.triggers.get(&key));
@@ -313,6 +345,17 @@ impl Known {
 // === impl State ===
 
 impl State {
+    /// Is there an object of this name, whatever its triggers say?
+    fn declares(&self, object: &ScalingObject) -> bool {
+        let kinds = [Kind::ScaledObject, Kind::ScaledJob];
+        let declared = |kind| {
+            self.declarations
+                .objects
+                .contains_key(&(object.clone(), kind))
+        };
+        kinds.into_iter().any(declared)
+    }
+
     fn written(&self) -> impl Iterator<Item = &Arc<Registered>> {
         self.triggers
             .values()

@@ -29,6 +29,7 @@ fn scaler() -> Scaler {
         learn: Duration::ZERO,
         forget_after,
         max_scaling_objects: OBJECTS,
+        cluster_required: false,
         addresses: Vec::new(),
     };
     let sources = Sources::single(scripted::source(&script));

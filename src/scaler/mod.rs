@@ -73,6 +73,9 @@ pub struct ScalerSettings {
     pub forget_after: Duration,
     /// How many scaling objects there may be at most.
     pub max_scaling_objects: u64,
+    /// Is a trigger that does not say what it is of to wait for the cluster,
+    /// however long that takes to tell?
+    pub cluster_required: bool,
     /// The addresses under which triggers name this scaler, `HOST:PORT`. Where
     /// there are none, they are learnt from calls.
     pub addresses: Vec<Box<str>>,
@@ -254,6 +257,13 @@ impl Inner {
     /// For a while after the start, profiles that share the pool may be
     /// missing, and their jobs would be counted for those that are here.
     fn check_learning(&self, registered: &Registered) -> Result<(), Unanswered> {
+        let says_what_it_is = registered.trigger.says.kind.is_some();
+        if self.settings.cluster_required
+            && !says_what_it_is
+            && !*self.registry.known.told().borrow()
+        {
+            return Err(Unanswered::Blind);
+        }
         match self.registry.learning_left() {
             Some(left) if registered.trigger.profile.shares_the_pool() => {
                 Err(Unanswered::Learning {

@@ -278,7 +278,10 @@ impl Registry {
         // variables, anybody may have.
         if key.variables != 0 || !self.known.has(key) {
             self.check_room()?;
-            self.newcomers.admit()?;
+            // While it learns who there is, everybody is new.
+            if self.learning_left().is_none() {
+                self.newcomers.admit()?;
+            }
         }
         let declared = self.known.of(&key.object, key.trigger);
         let token = call.metadata.get("personalAccessTokenFromEnv");

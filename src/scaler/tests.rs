@@ -43,6 +43,7 @@ fn bench(says: Says, learn: Duration) -> Bench {
         learn,
         forget_after,
         max_scaling_objects: 10,
+        cluster_required: false,
         addresses: vec!["azp-scaler.keda.svc.cluster.local:9090".into()],
     };
     Bench {

@@ -402,7 +402,6 @@ async fn in_cluster(
             longest_reading: 4 * REQUEST,
         },
         metrics: Arc::clone(&metrics),
-        forget_after: FORGET,
     });
     let pools = Pools::new(PoolSettings {
         intervals: Intervals {
@@ -418,6 +417,7 @@ async fn in_cluster(
         learn: Duration::ZERO,
         forget_after: FORGET,
         max_scaling_objects: 100,
+        cluster_required: false,
         addresses: Vec::new(),
     };
     let scaler = Scaler::new(settings, Arc::new(sources), pools, Some(&cluster));

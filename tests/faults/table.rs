@@ -99,7 +99,7 @@ fn of_service(name: &'static str, fault: FaultKind) -> Row {
     let three = Told::Three;
     #[rustfmt::skip]
     let (kind, keda, valid, spends) = match fault {
-        F::Unauthorized => (Some("credential-rejected"), three("rejected the credential (status 401)"), false, BackOff(1)),
+        F::Unauthorized => (Some("credential-rejected"), three("rejected the credential (status 401; use a valid token"), false, BackOff(1)),
         F::ExpiredToken => (Some("credential-expired"), three("the personal access token has expired"), false, BackOff(1)),
         F::Forbidden => (Some("forbidden"), three("the credential may not read this (Access denied."), true, BackOff(1)),
         F::SignInPage => (Some("credential-rejected"), three("rejected the credential (203 and a sign-in page)"), false, BackOff(1)),

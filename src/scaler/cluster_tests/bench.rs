@@ -149,6 +149,7 @@ pub(super) fn bench_of(jobs: Vec<JobRequest>, rules: Rules, addresses: &[&str]) 
         learn: LEARN,
         forget_after,
         max_scaling_objects: 10,
+        cluster_required: false,
         addresses: addresses.iter().map(|address| (*address).into()).collect(),
     };
     Bench {

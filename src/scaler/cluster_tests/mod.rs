@@ -306,3 +306,30 @@ async fn a_declared_name_lets_no_stranger_in() {
     assert!(refused > 150, "{refused}");
     assert_eq!(bench.number("java", JAVA).await, 5);
 }
+
+/// KEDA calls under an address that nobody has told the scaler of: it counts as
+/// long as KEDA calls, whatever else changes in the cluster.
+#[tokio::test(start_paused = true)]
+async fn an_unknown_address_counts_while_keda_calls() {
+    let bench = bench(java_and_plain());
+    let alias = format!("{JAVA}; scalerAddress: 10.0.0.7:9090");
+    let objects = || [declared("java", &[&alias]), declared("any", &[ANY])];
+    bench.declare(objects()).await;
+    assert_eq!(bench.number("java", &alias).await, 5);
+    assert_eq!(bench.number("any", ANY).await, 0);
+    let other = declared("other", &["poolName: elsewhere; credential: one"]);
+    bench.declare(objects().into_iter().chain([other])).await;
+    assert_eq!(bench.number("any", ANY).await, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_name_for_two_things_is_told() {
+    let bench = bench(java_and_plain());
+    let job = Declared {
+        kind: Kind::ScaledJob,
+        ..declared("java", &[JAVA])
+    };
+    bench.declare([declared("java", &[JAVA]), job]).await;
+    let refused = bench.scaler.status(&Wanted::default()).refused;
+    assert!(refused[0].why.contains("rename one"), "{refused:?}");
+}
