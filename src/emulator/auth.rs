@@ -43,7 +43,7 @@ pub(super) fn check(
         Credential::Bearer(token) => shared.authority().judges(token, shared.clock.now()),
         Credential::Token(_) | Credential::None => None,
     };
-    let right = match (given, shared.token.as_ref()) {
+    let right = match (given, shared.token().as_ref()) {
         (Some(good), _) => good,
         (None, Some(wanted)) => {
             bool::from(wanted.expose_secret().as_bytes().ct_eq(token.as_bytes()))

@@ -146,7 +146,7 @@ async fn entra(State(shared): State<SharedState>, headers: HeaderMap, body: Byte
         return wrong;
     }
     let form: Vec<(String, String)> = url::form_urlencoded::parse(&body).into_owned().collect();
-    match grant(&headers, &form, shared.token.as_ref()) {
+    match grant(&headers, &form, shared.token().as_ref()) {
         Ok(()) => {
             let given = shared.authority().give(shared.clock.now());
             let answer = json!({

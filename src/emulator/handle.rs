@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use secrecy::SecretString;
+
 use super::{
     authority::{AuthorityFault, Exchanges},
     clock::Clock,
@@ -142,6 +144,11 @@ impl EmulatorHandle {
     #[must_use]
     pub fn requests(&self) -> RequestCounts {
         self.0.requests().counts()
+    }
+
+    /// From now on only this token is let in, as after a rotation.
+    pub fn set_token(&self, token: SecretString) {
+        *self.0.token() = Some(token);
     }
 
     /// What becomes of the next requests to the authority; `None` for a token.

@@ -94,6 +94,12 @@ struct QueueBody {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TokenBody {
+    token: String,
+}
+
+#[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct AuthorityBody {
     fault: Option<String>,
@@ -126,6 +132,7 @@ pub(super) fn routes() -> Router<EmulatorHandle> {
         .route("/_emulator/pools/{pool}/agents", post(add_agent))
         .route("/_emulator/pools/{pool}/agents/{agent}", delete(kill_agent))
         .route("/_emulator/queues/{id}", post(add_queue))
+        .route("/_emulator/token", post(set_token))
         .route("/_emulator/authority", get(authority).post(set_authority))
         .route("/_emulator/requests", get(requests))
         .route("/_emulator/faults", post(set_fault).delete(clear_faults))
@@ -141,7 +148,7 @@ pub(super) fn nothing_here(uri: &Uri) -> Response {
         format!(
             "there is nothing at {path}; Azure's routes are below [/ORGANIZATION]/_apis/, the \
              emulator's own are /_emulator/pools/NAME[/jobs|/agents], /_emulator/queues/ID, \
-             /_emulator/authority, /_emulator/requests, /_emulator/faults and /_emulator/clock"
+             /_emulator/token, /_emulator/authority, /_emulator/requests, /_emulator/faults and /_emulator/clock"
         ),
     )
     .into_response()
@@ -243,6 +250,15 @@ async fn add_queue(
     let number = id.parse();
     let id = number.map_err(|_| Wrong::body(format!("queue {id:?} is no number")))?;
     emulator.add_queue(id, &body.pool)?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+async fn set_token(State(emulator): State<EmulatorHandle>, body: Body) -> Answer {
+    let TokenBody { token } = read(body, false, r#"{"token":"another"}"#).await?;
+    if token.is_empty() {
+        return Err(Wrong::body("token is empty; give one".into()));
+    }
+    emulator.set_token(token.into());
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

@@ -17,8 +17,8 @@ use super::{
 /// What all routes share.
 #[derive(Debug)]
 pub(super) struct Shared {
-    pub(super) token: Option<SecretString>,
     pub(super) clock: Clock,
+    token: Mutex<Option<SecretString>>,
     organization: Mutex<Organization>,
     authority: Mutex<Authority>,
     fault: Mutex<Option<Fault>>,
@@ -41,7 +41,7 @@ impl Shared {
         organization: Organization,
     ) -> Self {
         Self {
-            token,
+            token: Mutex::new(token),
             clock,
             organization: Mutex::new(organization),
             authority: Mutex::default(),
@@ -49,6 +49,11 @@ impl Shared {
             requests: Mutex::default(),
             stop: watch::Sender::new(false),
         }
+    }
+
+    /// The only token that is let in; `None` for any.
+    pub(super) fn token(&self) -> MutexGuard<'_, Option<SecretString>> {
+        lock(&self.token)
     }
 
     /// The organization as of now.

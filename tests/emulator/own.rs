@@ -44,6 +44,45 @@ async fn a_trial_goes_from_an_empty_pool_to_a_finished_and_a_lost_job() {
 }
 
 #[tokio::test]
+async fn an_agent_that_runs_once_goes_offline_after_its_job() {
+    let running = Running::start().await;
+    let agent = r#"{"name":"agent-1","once":true}"#;
+    running.own("POST", "pools/once/agents", agent).await;
+    let three = r#"{"count":3,"durationSeconds":60}"#;
+    running.own("POST", "pools/once/jobs", three).await;
+    // Taken back before the agent had it: none of its.
+    running.own("DELETE", "pools/once/jobs/90401", "").await;
+    let later = r#"{"advanceSeconds":66}"#;
+    running.own("POST", "clock", later).await;
+    let state = running.own("GET", "pools/once", "").await;
+    let state: Value = serde_json::from_str(&state.body).unwrap();
+    let counts = &state["counts"];
+    assert_eq!(
+        (&counts["succeeded"], &counts["queued"]),
+        (&json!(1), &json!(1)),
+        "{state:#}"
+    );
+    assert_eq!(state["agents"][0]["online"], false);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_token_that_is_rotated_is_let_in_no_more() {
+    let running = Running::start().await;
+    let body = r#"{"token":"written"}"#;
+    let rotated = running.own("POST", "token", body).await;
+    rotated.check("rotation", 204, &[]);
+    let new = "authorization: Basic OndyaXR0ZW4="; // :written
+    for (header, status) in [(TOKEN, 203), (new, 200)] {
+        let answer = running.ask("GET", POOLS, header, "").await;
+        answer.check(header, status, &[]);
+    }
+    let empty = running.own("POST", "token", r#"{"token":""}"#).await;
+    empty.check("no token", 400, &["token is empty", "give one"]);
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn what_is_wrong_in_a_request_of_ones_own_is_said_with_its_remedy() {
     let running = Running::start().await;
     let jobs = "pools/linux/jobs";

@@ -268,28 +268,6 @@ fn a_cancelled_job_frees_its_agent_at_once() {
 }
 
 #[test]
-fn an_agent_that_runs_once_goes_offline_after_its_job() {
-    let mut world = World::new();
-    let agent = NewAgent {
-        once: true,
-        ..NewAgent::in_pod("a", [("", ""); 0])
-    };
-    world.organization.register(world.pool, agent).unwrap();
-    let jobs = world.queue(3, &[]);
-    // Taken back before the agent had it.
-    world.organization.cancel(world.pool, jobs[0]).unwrap();
-    world.check(jobs[1], "assigned a");
-    world.go(61);
-    world.check(jobs[1], "finished succeeded");
-    world.check(jobs[2], "queued");
-    assert_eq!(
-        world.pool().agents().filter(|agent| agent.online).count(),
-        0
-    );
-    world.check_invariants();
-}
-
-#[test]
 fn what_cannot_be_is_refused_and_changes_nothing() {
     let mut world = World::new();
     let agent = world.agent("a", &[]);
