@@ -7,8 +7,11 @@
 // The parts are real, and so is their time; there is no runtime to block.
 #![allow(clippy::disallowed_types, clippy::disallowed_methods)]
 
+mod changes;
 mod real;
+mod replicas;
 mod scaled_jobs;
+mod tls;
 
 use std::time::{Duration, Instant};
 
@@ -334,6 +337,7 @@ fn the_metadata_of_azure_pipelines_gives_the_same_replicas() -> Outcome {
                 name: &name,
                 trigger,
                 metadata,
+                authentication: None,
             };
             cluster.apply(&format!(
                 "{}---\n{}",

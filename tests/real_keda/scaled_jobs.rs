@@ -1,4 +1,4 @@
-//! ScaledJobs of every strategy: one Job for each job of Azure DevOps, however
+//! `ScaledJob`s of every strategy: one Job for each job of Azure DevOps, however
 //! slowly pods start and however waves overlap.
 //!
 //! The strategies run side by side, each with a pool of its own name.
@@ -8,12 +8,12 @@ use std::time::Duration;
 use azp_harness::Cluster;
 
 use crate::real::{
-    Emulator, Jobs, MadeJobs, Outcome, Pace, PodPlayer, SOON, Scaler, Setup, cluster, namespace,
-    scaled_job,
-    steps::{clear, until_pool_of},
+    Emulator, Failure, Jobs, MadeJobs, Outcome, Pace, PodPlayer, SOON, Scaler, Setup, cluster,
+    namespace, scaled_job,
+    steps::{clear, until_pool_of, waiting},
 };
 
-/// The ScaledJobs, with KEDA's `scalingStrategy`.
+/// The `ScaledJob`s, with KEDA's `scalingStrategy`.
 const STRATEGIES: [(&str, &str); 4] = [
     ("default", "{strategy: default}"),
     ("eager", "{strategy: eager}"),
@@ -139,20 +139,73 @@ fn a_pod_that_starts_slowly_makes_no_second_job() -> Outcome {
     clear(cluster, space)
 }
 
+/// Jobs that are cancelled before KEDA asks, and such as have a Job already: those
+/// Jobs take the next ones.
+#[test]
+fn a_cancelled_job_makes_no_job() -> Outcome {
+    let (cluster, _turn) = cluster()?;
+    let space = "cancelled";
+    let emulator = emulator(cluster, space)?;
+    let mut made = MadeJobs::watch(cluster, space)?;
+    for pool in NAMES {
+        for job in emulator.queue(pool, waiting(5, &[]))? {
+            emulator.cancel(pool, job)?;
+        }
+    }
+    let scaler = scale(cluster, space, &emulator)?;
+    made.during(POLLS);
+    assert!(NAMES.iter().all(|name| made.of(name) == 0), "{made}");
+
+    let mut queued = Vec::new();
+    for pool in NAMES {
+        queued.push((pool, emulator.queue(pool, waiting(4, &[]))?));
+    }
+    made.until(&NAMES, 4, SOON)?;
+    for (pool, jobs) in &queued {
+        for job in &jobs[..2] {
+            emulator.cancel(pool, *job)?;
+        }
+        emulator.queue(pool, waiting(1, &[]))?;
+    }
+    made.during(POLLS);
+    assert!(NAMES.iter().all(|name| made.of(name) == 4), "{made}");
+    // Five wait, and four pods are on their way.
+    for pool in NAMES {
+        emulator.queue(pool, waiting(2, &[]))?;
+    }
+    made.until(&NAMES, 5, SOON)?;
+    made.during(POLLS);
+    println!("{made}");
+    for name in NAMES {
+        assert_eq!(made.of(name), 5, "{name}: {made}\n{}", scaler.log());
+    }
+    clear(cluster, space)
+}
+
 /// An Azure DevOps with a pool for each strategy, a scaler that sees the Jobs, and
-/// the ScaledJobs, at which KEDA is at work.
-fn start(cluster: &Cluster, space: &str) -> Result<(Emulator, Scaler), crate::real::Failure> {
+/// the `ScaledJob`s, at which KEDA is at work.
+fn start(cluster: &Cluster, space: &str) -> Result<(Emulator, Scaler), Failure> {
+    let emulator = emulator(cluster, space)?;
+    let scaler = scale(cluster, space, &emulator)?;
+    Ok((emulator, scaler))
+}
+
+fn emulator(cluster: &Cluster, space: &str) -> Result<Emulator, Failure> {
     cluster.apply(&namespace(space))?;
     let emulator = Emulator::start(cluster, space, NAMES[0])?;
     for pool in NAMES {
         emulator.add_pool(pool)?;
     }
+    Ok(emulator)
+}
+
+fn scale(cluster: &Cluster, space: &str, emulator: &Emulator) -> Result<Scaler, Failure> {
     let setup = Setup {
         poll: Duration::from_millis(200),
         watched: Some(space),
         ..Setup::default()
     };
-    let scaler = Scaler::start_with(cluster, space, &emulator, setup)?;
+    let scaler = Scaler::start_with(cluster, space, emulator, setup)?;
     let yaml = STRATEGIES.map(|(name, strategy)| {
         scaled_job(space, name, strategy, &emulator.url(), &scaler.address)
     });
@@ -166,5 +219,5 @@ fn start(cluster: &Cluster, space: &str) -> Result<(Emulator, Scaler), crate::re
         "--timeout=60s",
     ]);
     ready.map_err(|error| format!("{error}\n{}\n{}", cluster.explain(space), scaler.log()))?;
-    Ok((emulator, scaler))
+    Ok(scaler)
 }

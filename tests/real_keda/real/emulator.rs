@@ -61,6 +61,12 @@ impl Emulator {
         })
     }
 
+    /// Lets nobody in any more who does not have this token.
+    pub(crate) fn set_token(&self, token: &str) -> Result<(), Failure> {
+        self.ask("POST", "/_emulator/token", &json!({"token": token}))?;
+        Ok(())
+    }
+
     /// The organization's URL, as `AZP_URL` wants it.
     pub(crate) fn url(&self) -> String {
         format!("http://{}/{ORGANIZATION}", self.address)

@@ -15,7 +15,7 @@ pub(crate) struct MadeJobs<'a> {
     namespace: String,
     lines: Lines,
     begun: Instant,
-    /// Their moments, by the ScaledJob.
+    /// Their moments, by the `ScaledJob`.
     made: BTreeMap<String, Vec<Instant>>,
 }
 
@@ -31,7 +31,7 @@ impl<'a> MadeJobs<'a> {
         })
     }
 
-    /// How many a ScaledJob has had so far.
+    /// How many a `ScaledJob` has had so far.
     pub(crate) fn of(&self, scaled_job: &str) -> usize {
         self.made.get(scaled_job).map_or(0, Vec::len)
     }

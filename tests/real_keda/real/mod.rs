@@ -7,6 +7,7 @@
 
 mod agents;
 mod api;
+mod certificates;
 mod emulator;
 mod made;
 mod objects;
@@ -20,11 +21,12 @@ use std::time::Duration;
 use azp_harness::{Cluster, Options};
 
 pub(crate) use agents::AgentPlayer;
+pub(crate) use certificates::{Authority, Identity};
 pub(crate) use emulator::{Emulator, Jobs, PoolState};
 pub(crate) use made::MadeJobs;
 pub(crate) use objects::{Scaling, deployment, namespace, scaled_job};
 pub(crate) use pods::{Pace, PodPlayer};
-pub(crate) use scaler::{Scaler, Setup};
+pub(crate) use scaler::{Scaler, Setup, free_address};
 
 /// How often the HPA looks, in these tests.
 pub(crate) const HPA_PERIOD: Duration = Duration::from_secs(2);

@@ -31,7 +31,7 @@ spec:
     )
 }
 
-/// A ScaledJob that asks every second, whose agents come from the pool of its own
+/// A `ScaledJob` that asks every second, whose agents come from the pool of its own
 /// name. `strategy` is a flow mapping.
 pub(crate) fn scaled_job(
     namespace: &str,
@@ -76,6 +76,8 @@ pub(crate) struct Scaling<'a> {
     pub(crate) trigger: &'a str,
     /// The trigger's metadata.
     pub(crate) metadata: &'a [(&'a str, &'a str)],
+    /// The `TriggerAuthentication`, if any.
+    pub(crate) authentication: Option<&'a str>,
 }
 
 impl Scaling<'_> {
@@ -116,6 +118,9 @@ spec:
         for (key, value) in self.metadata {
             // Writing to a String cannot fail.
             let _ = writeln!(yaml, "      {key}: '{value}'");
+        }
+        if let Some(authentication) = self.authentication {
+            let _ = writeln!(yaml, "    authenticationRef: {{name: {authentication}}}");
         }
         yaml
     }

@@ -1,7 +1,7 @@
-//! Plays what becomes of the pods of ScaledJobs, which never run since there is
+//! Plays what becomes of the pods of `ScaledJob`s, which never run since there is
 //! no node: a pod is Pending for a while, runs for a while until its agent
 //! listens, and has succeeded soon after the agent's one job is over. Each
-//! ScaledJob has its agents in a pool of its own name.
+//! `ScaledJob` has its agents in a pool of its own name.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

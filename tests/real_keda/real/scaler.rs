@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use azp_harness::{Cluster, Process, http};
+use serde_json::Value;
 
 use super::{Emulator, Failure};
 
@@ -26,7 +27,10 @@ pub(crate) struct Setup<'a> {
     pub(crate) address: Option<&'a str>,
     /// The namespace of the cluster that it watches, if any.
     pub(crate) watched: Option<&'a str>,
-    /// More flags.
+    /// The `scalerAddress` of another scaler that is a replica of this one.
+    pub(crate) replica: Option<&'a str>,
+    /// More flags. Where the tenancy file is among them, nothing but that says
+    /// which organization and credential there are.
     pub(crate) flags: &'a [&'a str],
 }
 
@@ -76,19 +80,22 @@ impl Scaler {
             flags.push(format!("--kubeconfig={}", cluster.kubeconfig().display()));
             flags.push(format!("--namespaces={namespace}"));
             // Without it a scaler has to learn which triggers are its own.
-            flags.push(format!("--scaler-address={address}"));
+            let replica = setup.replica.map(|address| format!(",{address}"));
+            let replica = replica.unwrap_or_default();
+            flags.push(format!("--scaler-address={address}{replica}"));
         }
         flags.extend(setup.flags.iter().map(|&flag| flag.to_owned()));
         let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+        let url = emulator.url();
+        let mut variables = vec![("AZP_HOOK_SECRET", HOOK_SECRET)];
+        if !flags.iter().any(|flag| flag.starts_with("--tenancy=")) {
+            variables.extend([("AZP_URL", url.as_str()), ("AZP_TOKEN", "token")]);
+        }
         let process = cluster.spawn(
             &format!("scaler-{name}"),
             env!("CARGO_BIN_EXE_azp-scaler").as_ref(),
             &flags,
-            &[
-                ("AZP_URL", &emulator.url()),
-                ("AZP_TOKEN", "token"),
-                ("AZP_HOOK_SECRET", HOOK_SECRET),
-            ],
+            &variables,
         )?;
         let within = Duration::from_secs(20);
         process.line_after("grpc listening on ", within)?;
@@ -111,6 +118,41 @@ impl Scaler {
         }
     }
 
+    /// The number that it tells of a scaling object, if it can.
+    pub(crate) fn number(&self, namespace: &str, name: &str) -> Result<Option<u64>, Failure> {
+        let path = format!("/status?object={namespace}%2F{name}");
+        let status: Value = serde_json::from_str(&self.get(&path)?)?;
+        let pools = status["pools"].as_array().cloned().unwrap_or_default();
+        let mut profiles = pools.iter().filter_map(|pool| pool["profiles"].as_array());
+        let profile = profiles.find_map(|profiles| {
+            let is_it =
+                |profile: &&Value| profile["namespace"] == namespace && profile["name"] == name;
+            profiles.iter().find(is_it)
+        });
+        Ok(profile.and_then(|profile| profile["number"].as_u64()))
+    }
+
+    /// A metric, by its name with its labels; 0 where it is not there.
+    pub(crate) fn metric(&self, name: &str) -> Result<f64, Failure> {
+        let text = self.get("/metrics")?;
+        let mut lines = text.lines();
+        let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        Ok(value.map_or(Ok(0.0), str::parse)?)
+    }
+
+    fn get(&self, path: &str) -> Result<String, Failure> {
+        let answer = http::request("GET", &self.http, path, &[], "")?;
+        match answer.status {
+            200 => Ok(answer.body),
+            status => Err(format!("GET {path}: {status} {}", answer.body).into()),
+        }
+    }
+
+    /// Fails when it has ended.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        Ok(self.process.check()?)
+    }
+
     /// The end of its log, for the message of a failure.
     pub(crate) fn log(&self) -> String {
         self.process.log_tail()
@@ -118,7 +160,7 @@ impl Scaler {
 }
 
 /// An address of this machine at which nobody listens.
-fn free_address() -> Result<String, Failure> {
+pub(crate) fn free_address() -> Result<String, Failure> {
     let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
     Ok(listener.local_addr()?.to_string())
 }

@@ -1,8 +1,12 @@
 //! The steps that scenarios share.
 
+use std::time::Duration;
+
 use azp_harness::Cluster;
 
-use super::{Emulator, Failure, Outcome, PoolState, SOON, Scaler, Scaling, deployment, namespace};
+use super::{
+    Emulator, Failure, Jobs, Outcome, PoolState, SOON, Scaler, Scaling, deployment, namespace,
+};
 
 /// The pool of every scenario that needs one only.
 pub(crate) const POOL: &str = "k8s-linux";
@@ -32,18 +36,33 @@ pub(crate) fn deploy_in(
     emulator: &Emulator,
     scaler: &Scaler,
 ) -> Outcome {
-    let metadata = [
-        ("scalerAddress", scaler.address.as_str()),
-        ("poolName", POOL),
-    ];
-    let scaling = Scaling {
-        namespace: space,
-        name,
-        trigger: "external-push",
-        metadata: &metadata,
-    };
-    cluster.apply(&deployment(space, name, &emulator.url()))?;
-    cluster.apply(&scaling.yaml())?;
+    deploy_with(
+        cluster,
+        (space, name),
+        emulator,
+        scaler,
+        None,
+        &[("poolName", POOL)],
+    )
+}
+
+/// The same with the trigger's own metadata and `TriggerAuthentication`.
+pub(crate) fn deploy_with(
+    cluster: &Cluster,
+    (space, name): (&str, &str),
+    emulator: &Emulator,
+    scaler: &Scaler,
+    authentication: Option<&str>,
+    metadata: &[(&str, &str)],
+) -> Outcome {
+    apply_with(
+        cluster,
+        (space, name),
+        emulator,
+        scaler,
+        authentication,
+        metadata,
+    )?;
     let ready = cluster.kubectl(&[
         "wait",
         "--for=condition=Ready",
@@ -58,6 +77,54 @@ pub(crate) fn deploy_in(
             scaler.log()
         )
         .into()
+    })?;
+    Ok(())
+}
+
+/// The same without waiting for KEDA.
+pub(crate) fn apply_with(
+    cluster: &Cluster,
+    (space, name): (&str, &str),
+    emulator: &Emulator,
+    scaler: &Scaler,
+    authentication: Option<&str>,
+    metadata: &[(&str, &str)],
+) -> Outcome {
+    let metadata = [&[("scalerAddress", scaler.address.as_str())], metadata].concat();
+    let scaling = Scaling {
+        namespace: space,
+        name,
+        trigger: "external-push",
+        metadata: &metadata,
+        authentication,
+    };
+    cluster.apply(&format!(
+        "{}---\n{}",
+        deployment(space, name, &emulator.url()),
+        scaling.yaml()
+    ))?;
+    Ok(())
+}
+
+/// A number of jobs that nobody ends, for the agents that are not played.
+pub(crate) fn waiting<'a>(count: u32, demands: &'a [&'a str]) -> Jobs<'a> {
+    Jobs {
+        count,
+        demands,
+        lasting: Duration::from_secs(3600),
+    }
+}
+
+/// Waits for what only the scaler can tell.
+pub(crate) fn until(
+    cluster: &Cluster,
+    space: &str,
+    what: &str,
+    mut seen: impl FnMut() -> Result<bool, Failure>,
+) -> Outcome {
+    cluster.until(space, what, SOON, || {
+        let seen = seen().map_err(|failure| as_harness_error(&failure))?;
+        Ok(seen.then_some(()))
     })?;
     Ok(())
 }
@@ -93,7 +160,7 @@ pub(crate) fn until_pool_of(
 /// For a closure that [`Cluster::until`] asks.
 pub(crate) fn as_harness_error(failure: &Failure) -> azp_harness::Error {
     azp_harness::Error::Answer {
-        what: "the emulator".to_owned(),
+        what: "a program of the scenario".to_owned(),
         answer: format!("{failure:?}"),
     }
 }
