@@ -5,7 +5,7 @@ use std::fs;
 use std::time::Duration;
 
 use crate::real::{
-    Emulator, HPA_PERIOD, Outcome, SOON, Scaler, Setup, cluster, namespace,
+    Emulator, HPA_PERIOD, Outcome, SOON, Scaler, Setup, cluster, cluster_alone, namespace,
     steps::{POOL, clear, deploy_with, until, waiting},
 };
 
@@ -68,7 +68,7 @@ stringData: {{personalAccessToken: {token}}}
 /// What the scaler knows of the cluster it goes on using.
 #[test]
 fn the_apiserver_goes_away_and_comes_back() -> Outcome {
-    let (cluster, _turn) = cluster()?;
+    let (cluster, _turn) = cluster_alone()?;
     let space = "no-apiserver";
     cluster.apply(&namespace(space))?;
     let emulator = Emulator::start(cluster, space, POOL)?;

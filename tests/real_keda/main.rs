@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 
 use azp_harness::Cluster;
 use real::{
-    AgentPlayer, Emulator, HPA_PERIOD, Jobs, Outcome, SOON, Scaler, Scaling, cluster, deployment,
-    namespace,
+    AgentPlayer, Emulator, HPA_PERIOD, Jobs, Outcome, SOON, Scaler, Scaling, cluster,
+    cluster_alone, deployment, namespace,
     steps::{POOL, as_harness_error, clear, deploy, deploy_in, until_pool},
 };
 
@@ -27,7 +27,7 @@ const FOR_EVER: Duration = Duration::from_secs(3600);
 
 #[test]
 fn twenty_jobs_take_a_deployment_from_zero_to_twenty_and_back() -> Outcome {
-    let (cluster, _turn) = cluster()?;
+    let (cluster, _turn) = cluster_alone()?;
     let name = "up-and-down";
     let emulator = Emulator::start(cluster, name, POOL)?;
     // So seldom that only the service hook can be the reason for what follows.

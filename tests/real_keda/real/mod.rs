@@ -15,7 +15,7 @@ mod pods;
 mod scaler;
 pub(crate) mod steps;
 
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{LazyLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use azp_harness::{Cluster, Options};
@@ -52,10 +52,24 @@ impl<E: Into<Box<dyn std::error::Error + Send + Sync>>> From<E> for Failure {
     }
 }
 
-/// The file's cluster, for one scenario at a time: one of them promises a time,
-/// and two cores are shared by everything.
-pub(crate) fn cluster() -> Result<(&'static Cluster, MutexGuard<'static, ()>), Failure> {
-    static TURN: Mutex<()> = Mutex::new(());
+/// Held by each scenario: by one alone where it promises a time or takes the
+/// cluster away from the others.
+static TURN: RwLock<()> = RwLock::new(());
+
+/// The file's cluster, beside other scenarios.
+pub(crate) fn cluster() -> Result<(&'static Cluster, RwLockReadGuard<'static, ()>), Failure> {
+    let turn = TURN.read().unwrap_or_else(PoisonError::into_inner);
+    Ok((running()?, turn))
+}
+
+/// The file's cluster, for this scenario alone.
+pub(crate) fn cluster_alone() -> Result<(&'static Cluster, RwLockWriteGuard<'static, ()>), Failure>
+{
+    let turn = TURN.write().unwrap_or_else(PoisonError::into_inner);
+    Ok((running()?, turn))
+}
+
+fn running() -> Result<&'static Cluster, Failure> {
     // Never dropped: when this process is gone, the cluster's keeper ends it.
     static CLUSTER: LazyLock<azp_harness::Result<Cluster>> = LazyLock::new(|| {
         Cluster::start(&Options {
@@ -63,8 +77,7 @@ pub(crate) fn cluster() -> Result<(&'static Cluster, MutexGuard<'static, ()>), F
             ..Options::default()
         })
     });
-    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let cluster = CLUSTER.as_ref().map_err(ToString::to_string)?;
     cluster.check()?;
-    Ok((cluster, turn))
+    Ok(cluster)
 }
