@@ -1,8 +1,8 @@
 //! Answers: what a status and its headers mean, before the body is read.
 //!
 //! May import: ports, domain. Invariants: everything here is a pure function
-//! of the answer and the time; a text of the service goes on only shortened
-//! and without control characters.
+//! of the answer and the time; a text of the service goes on as it came, and is
+//! shortened where secrets are taken out of it.
 
 use std::time::{Duration, SystemTime};
 
@@ -131,7 +131,7 @@ impl Refusal<'_> {
             return rejected(&format!("{} and the sign-in page", self.status.as_u16()));
         }
         ReadError::Redirected {
-            host: shorten(target.host_str().unwrap_or("another address")),
+            host: target.host_str().unwrap_or("another address").into(),
         }
     }
 
@@ -159,7 +159,7 @@ impl Refusal<'_> {
         let usual = || self.status.canonical_reason().map(Into::into);
         let words = self.body_words().or_else(|| self.header_words());
         let words = words.filter(|words| !words.trim().is_empty());
-        shorten(&words.or_else(usual).unwrap_or_default())
+        words.or_else(usual).unwrap_or_default().into()
     }
 
     fn body_words(&self) -> Option<String> {
@@ -176,7 +176,7 @@ impl Refusal<'_> {
 
     fn content_type(&self) -> Box<str> {
         match text_of(self.headers, CONTENT_TYPE.as_str()) {
-            Some(text) => shorten(text),
+            Some(text) => text.into(),
             None => "a body without a content type".into(),
         }
     }

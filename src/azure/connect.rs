@@ -18,7 +18,7 @@ use reqwest::{Certificate, ClientBuilder, NoProxy, Proxy, redirect};
 use secrecy::ExposeSecret as _;
 use tokio::time::Instant;
 
-use super::{ClientError, answer::shorten};
+use super::{ClientError, answer::shorten, credential::Hidden};
 use crate::config::{ConnectionSettings, ProxyConfig};
 
 /// How long a request may take unless the settings say otherwise.
@@ -114,7 +114,7 @@ fn client(
         builder = builder.proxy(proxy(config)?);
     }
     let built = dress(builder).build();
-    built.map_err(|error| ClientError::Http(causes(&error)))
+    built.map_err(|error| ClientError::Http(shorten(&causes(&error))))
 }
 
 /// The text of the private authorities; none where there are none.
@@ -151,15 +151,22 @@ fn unusable(path: &Path, what: impl Into<Box<str>>) -> ClientError {
 
 fn proxy(config: &ProxyConfig) -> Result<Proxy, ClientError> {
     let proxy = Proxy::all(config.url.clone());
-    let mut proxy = proxy.map_err(|error| ClientError::Proxy(causes(&error)))?;
+    let mut proxy = proxy.map_err(|error| ClientError::Proxy(shorten(&causes(&error))))?;
     if let Some(login) = &config.login {
         proxy = proxy.basic_auth(&login.user, login.password.expose_secret());
     }
     Ok(proxy.no_proxy(config.except.as_deref().and_then(NoProxy::from_string)))
 }
 
-/// The two innermost reasons. The outer ones say only that a request failed.
-pub(super) fn causes(error: &reqwest::Error) -> Box<str> {
+/// What a proxy is shown, which its pages may repeat.
+pub(super) fn login(settings: &ConnectionSettings) -> Option<Hidden> {
+    let login = settings.proxy.as_ref()?.login.as_ref()?;
+    Some(Hidden::login(&login.user, &login.password))
+}
+
+/// The two innermost reasons, at any length: they are shortened only when no
+/// secret is in them any more. The outer ones say only that a request failed.
+pub(super) fn causes(error: &reqwest::Error) -> String {
     let mut reasons = Vec::new();
     let mut next: Option<&dyn Error> = error.source();
     while let Some(reason) = next {
@@ -174,8 +181,8 @@ pub(super) fn causes(error: &reqwest::Error) -> Box<str> {
         next = reason.source();
     }
     if reasons.is_empty() {
-        return shorten(&error.to_string());
+        return error.to_string();
     }
     let inner = reasons.len().saturating_sub(2);
-    shorten(&reasons[inner..].join(": "))
+    reasons[inner..].join(": ")
 }

@@ -6,7 +6,7 @@
 
 use serde::Deserialize;
 
-use super::{answer::shorten, stream::shape, wire::Text};
+use super::{stream::shape, wire::Text};
 use crate::{
     domain::pool::{Pool, PoolId, same_name},
     ports::ReadError,
@@ -72,7 +72,7 @@ pub(super) fn of_queue(body: &[u8], number: PoolId) -> Option<ReadError> {
     (row.id == number.0).then(|| ReadError::QueueId {
         queue: row.id,
         pool: row.pool.id,
-        name: shorten(&row.pool.name),
+        name: (*row.pool.name).into(),
     })
 }
 

@@ -16,8 +16,8 @@ use reqwest::{
 use super::{
     ClientError, ClientSettings,
     answer::{self, Asked, Refusal, shorten, text_of},
-    connect::{Way, causes},
-    credential::{Credential, Signature},
+    connect::{self, Way, causes},
+    credential::{Credential, Hidden, Signature},
 };
 use crate::{domain::organization::OrganizationUrl, ports::ReadError};
 
@@ -29,6 +29,8 @@ pub(super) struct Requests {
     way: Way,
     organization: OrganizationUrl,
     credential: Credential,
+    /// What the proxy is shown.
+    login: Option<Hidden>,
     limits: Limits,
 }
 
@@ -46,6 +48,7 @@ pub(super) struct Record {
     /// What the service says that is left of its limit.
     pub(super) limit_left: Option<f64>,
     shown: Vec<Signature>,
+    login: Option<Hidden>,
 }
 
 /// An answer of status 200 that says it is JSON, with its body still to come.
@@ -78,8 +81,10 @@ impl Requests {
             builder.default_headers(headers.clone())
         };
         let way = Way::new(settings.connection(), Box::new(dress))?;
+        let login = connect::login(&settings.connection());
         Ok(Self {
             way,
+            login,
             organization: settings.organization,
             credential: settings.credential,
             limits: Limits {
@@ -124,6 +129,7 @@ impl Requests {
         record: &mut Record,
     ) -> Result<Answer, ReadError> {
         record.note(signature);
+        record.login.clone_from(&self.login);
         let request = signature.apply(self.way.client().get(asked.url.clone()));
         let sent = request.send().await;
         let response = sent.map_err(|error| self.limits.not_reached(&error))?;
@@ -165,11 +171,16 @@ impl Record {
     }
 
     /// An error without any token that was shown, whoever may have repeated it:
-    /// a proxy's page, a redirect, a member of a wrong type.
+    /// a proxy's page, a redirect, a member of a wrong type. Shortened after that, so
+    /// that no half of a token is left.
     pub(super) fn hidden(&self, error: ReadError) -> ReadError {
         let hide = |text: Box<str>| {
             let each = self.shown.iter();
-            shorten(&each.fold(text, |text, signature| signature.hide(&text)))
+            let text = each.fold(text, |text, signature| signature.hide(&text));
+            match &self.login {
+                Some(login) => shorten(&login.hide(&text)),
+                None => shorten(&text),
+            }
         };
         match error {
             ReadError::Forbidden { message } => ReadError::Forbidden {
@@ -253,7 +264,7 @@ impl Limits {
             return ReadError::TimedOut { limit };
         }
         ReadError::Unreachable {
-            cause: causes(error),
+            cause: causes(error).into(),
         }
     }
 
@@ -264,7 +275,7 @@ impl Limits {
             };
         }
         ReadError::Cut {
-            cause: causes(error),
+            cause: causes(error).into(),
         }
     }
 }

@@ -228,7 +228,7 @@ async fn what_the_authority_says_is_told_by_its_code_and_without_the_secret() {
     assert_eq!(cloud.asked(), 1, "the second look is within the rest");
     assert_eq!(cloud.emulator.requests().total, 0);
     for (fault, part) in [
-        (AuthorityFault::Garbage, "status 200"),
+        (AuthorityFault::Garbage, "status is 200"),
         (AuthorityFault::Refuse, "AADSTS700016: Application"),
         (AuthorityFault::Hang, "no answer in time"),
     ] {

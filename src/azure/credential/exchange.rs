@@ -15,11 +15,11 @@ use reqwest::{
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Deserializer, de};
 
-use super::{TokenFile, shown};
+use super::{Hidden, TokenFile, shown};
 use crate::{
     azure::{
         ClientError, USER_AGENT, answer,
-        connect::{Way, causes},
+        connect::{self, Way, causes},
     },
     config::{Application, ConnectionSettings, IdentityConfig, IdentityEndpoint, SecretSource},
     ports::{ReadError, Tokens as _},
@@ -47,6 +47,8 @@ pub(super) struct Exchange {
     identity: IdentityConfig,
     /// For messages.
     authority: Box<str>,
+    /// What the proxy is shown.
+    login: Option<Hidden>,
 }
 
 /// What an exchange brings.
@@ -109,13 +111,15 @@ impl Exchange {
             way,
             authority: shown(host(identity), &[]),
             identity: identity.clone(),
+            login: connect::login(settings),
         })
     }
 
     /// Asks once.
     pub(super) async fn run(&self) -> Result<Given, Failure> {
         let asked = self.asked().await.map_err(Failure::plain)?;
-        let secrets: Vec<&SecretString> = asked.secrets.iter().collect();
+        let secrets = asked.secrets.iter().map(Hidden::plain);
+        let secrets: Vec<Hidden> = secrets.chain(self.login.clone()).collect();
         let failed = |detail: &str| {
             Failure::plain(ReadError::AuthorityFailed {
                 authority: self.authority.clone(),
@@ -370,9 +374,8 @@ mod tests {
     #[test]
     fn what_the_authority_repeats_is_hidden() {
         let secret = SecretString::from("s3cr3t");
-        let told = shown("invalid: s3cr3t, S3CR3T\u{1b}", &[&secret]);
-        assert_eq!(&*told, "***", "in other letters too");
-        assert_eq!(&*shown("invalid: s3cr3t\n", &[&secret]), "invalid: ***");
+        let told = shown("invalid: s3cr3t, S3CR3T\u{1b}", &[Hidden::plain(&secret)]);
+        assert_eq!(&*told, "invalid: ***, ***");
     }
 
     #[test]

@@ -4,20 +4,22 @@
 //! two ways only, as a header that is marked sensitive and as the body of an
 //! exchange with the authority; no text, log or error ever shows it.
 //!
-//! [`pat`] reads a personal access token, [`file`] one in a file, [`entra`]
+//! [`hidden`] takes secrets out of texts, [`pat`] reads a personal access token, [`file`] one in a file, [`entra`]
 //! keeps a token that [`exchange`] has from an authority.
 
 mod entra;
 mod exchange;
 mod file;
+mod hidden;
 mod pat;
 
 use std::{fmt, sync::Arc};
 
 use jiff::Timestamp;
 use reqwest::RequestBuilder;
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::ExposeSecret as _;
 
+pub(super) use self::hidden::Hidden;
 use self::{
     entra::{Bearer, Entra},
     exchange::Exchange,
@@ -187,10 +189,11 @@ impl Signature {
     /// Takes the secret out of a text that came from outside. A proxy's error
     /// page may well repeat the headers of the request.
     pub(super) fn hide(&self, text: &str) -> Box<str> {
-        match self {
-            Self::Basic(token) => token.hide(text).into(),
-            Self::Bearer(bearer) => hide(text, &bearer.token).into(),
-        }
+        let hidden = match self {
+            Self::Basic(token) => Hidden::login("", token.secret()),
+            Self::Bearer(bearer) => Hidden::plain(&bearer.token),
+        };
+        hidden.hide(text).into()
     }
 
     /// Are both the same token?
@@ -218,21 +221,10 @@ impl Signature {
     }
 }
 
-/// Takes a secret out of a text, in whichever letters it stands there.
-fn hide(text: &str, secret: &SecretString) -> String {
-    let secret = secret.expose_secret();
-    let hidden = text.replace(secret, "***");
-    // A host's name, for one, comes in small letters.
-    if hidden.to_lowercase().contains(&secret.to_lowercase()) {
-        return "***".to_owned();
-    }
-    hidden
-}
-
 /// A text of the authority, without a secret in it and fit to be shown.
-fn shown(text: &str, secrets: &[&SecretString]) -> Box<str> {
+fn shown(text: &str, secrets: &[Hidden]) -> Box<str> {
     let hidden = secrets
         .iter()
-        .fold(text.to_owned(), |text, secret| hide(&text, secret));
+        .fold(text.to_owned(), |text, secret| secret.hide(&text));
     shorten(&hidden)
 }
