@@ -5,7 +5,7 @@
 //! that a replica which has just started counts as one that runs for long.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
@@ -14,6 +14,7 @@ use tokio::sync::watch;
 
 use super::{
     Inner,
+    addresses::Addresses,
     answer::Unanswered,
     registered::{ObjectKey, Parts, Registered, pairs},
     registry::{Declaring, Registry},
@@ -22,9 +23,6 @@ use crate::domain::{
     declared::{self, Declarations, Declared, Kind},
     profile::ScalingObject,
 };
-
-/// More addresses than this are not learnt: a scaler has a few names.
-const MOST_ADDRESSES: usize = 16;
 
 /// The declared triggers that point at this scaler.
 #[derive(Default)]
@@ -38,16 +36,6 @@ pub(super) struct Known {
     turn: Mutex<()>,
     /// Has anything been taken up yet?
     told: watch::Sender<bool>,
-}
-
-/// Under which addresses triggers name this scaler.
-#[derive(Default)]
-pub(super) struct Addresses {
-    configured: BTreeSet<String>,
-    /// Where none are configured: those of calls that the cluster confirms.
-    learnt: Mutex<BTreeSet<String>>,
-    /// Where some are: others that were told of.
-    strangers: Mutex<BTreeSet<String>>,
 }
 
 struct State {
@@ -67,59 +55,6 @@ struct Entry {
     /// in it, forms that KEDA has called for count beside it: they are triggers
     /// of one scaling object.
     written: Option<Arc<Registered>>,
-}
-
-// === impl Addresses ===
-
-impl Addresses {
-    pub(super) fn new<'a>(configured: impl IntoIterator<Item = &'a str>) -> Self {
-        Self {
-            configured: configured.into_iter().map(bare).collect(),
-            learnt: Mutex::default(),
-            strangers: Mutex::default(),
-        }
-    }
-
-    fn are_known(&self) -> bool {
-        !self.configured.is_empty()
-    }
-
-    fn include(&self, address: &str) -> bool {
-        let address = bare(address);
-        let learnt = self.learnt.lock().unwrap_or_else(PoisonError::into_inner);
-        self.configured.contains(&address) || learnt.contains(&address)
-    }
-
-    /// Tells whether it is new.
-    fn learn(&self, address: &str) -> bool {
-        let mut learnt = self.learnt.lock().unwrap_or_else(PoisonError::into_inner);
-        learnt.len() < MOST_ADDRESSES && learnt.insert(bare(address))
-    }
-
-    /// The same for an address that is not this scaler's, as far as it was told.
-    fn learn_stranger(&self, address: &str) -> bool {
-        let mut strangers = self
-            .strangers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        strangers.len() < MOST_ADDRESSES && strangers.insert(bare(address))
-    }
-}
-
-/// The address of a service in the one form that all its names have in common.
-/// Kubernetes: `NAME.NAMESPACE`, `….svc` and `….svc.CLUSTER-DOMAIN` are one.
-fn bare(address: &str) -> String {
-    let address = address.trim().to_lowercase();
-    // gRPC: a target may name its resolver.
-    let address = address.strip_prefix("dns:").unwrap_or(&address);
-    let address = address.trim_start_matches('/');
-    let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
-    let host = host.trim_end_matches('.');
-    let host = host
-        .split_once(".svc.")
-        .map_or(host, |(service, _)| service);
-    let host = host.strip_suffix(".svc").unwrap_or(host);
-    format!("{host}:{port}")
 }
 
 // === impl Known ===

@@ -9,6 +9,7 @@ pub mod answers;
 pub mod newcomers;
 pub mod status;
 
+mod addresses;
 mod declarations;
 mod explain;
 mod gauges;
@@ -36,9 +37,10 @@ use tokio::{sync::watch, time::timeout};
 
 pub use self::sources::{SourceParts, Sources};
 use self::{
+    addresses::Addresses,
     answer::{Answer, MetricSpec, Unanswered},
     answers::{Answers, Call},
-    declarations::{Addresses, Known},
+    declarations::Known,
     pool_decision::{Decided, PoolDecision},
     registered::Registered,
     registry::{Memory, Registry},
