@@ -79,11 +79,8 @@ impl Number {
     /// The number itself.
     #[must_use]
     pub fn value(&self) -> u64 {
-        let sum: u64 = self
-            .parts()
-            .iter()
-            .map(|(count, _)| u64::from(*count))
-            .sum();
+        let parts = self.parts().into_iter().flatten();
+        let sum: u64 = parts.map(|(count, _)| u64::from(count)).sum();
         sum.saturating_sub(u64::from(self.backed.unwrap_or(0)))
     }
 
@@ -93,32 +90,26 @@ impl Number {
         self.tally
     }
 
-    /// What is added up.
-    fn parts(&self) -> Vec<(u32, &'static str)> {
-        let Tally {
-            queued,
-            assigned,
-            running,
-        } = self.tally;
-        let (assigned, running) = ((assigned, "assigned"), (running, "running"));
-        let warm = (self.warm_agents, "warm");
-        let mut parts = vec![(queued, "queued")];
+    /// What is added up. Every `GetMetrics` asks, so nothing is allocated.
+    fn parts(&self) -> [Option<(u32, &'static str)>; 4] {
+        let queued = Some((self.tally.queued, "queued"));
+        let assigned = Some((self.tally.assigned, "assigned"));
+        let running = Some((self.tally.running, "running"));
+        let warm = (self.warm_agents > 0).then_some((self.warm_agents, "warm"));
         match (self.counting, self.backed) {
-            (Counting::Unfinished, _) | (_, Some(_)) => parts.extend([assigned, running, warm]),
-            (Counting::NotReceived, None) => parts.extend([assigned, warm]),
+            (Counting::Unfinished, _) | (_, Some(_)) => [queued, assigned, running, warm],
+            (Counting::NotReceived, None) => [queued, assigned, None, warm],
             // Warm agents would be asked for again and again: nothing takes
             // those off that are there.
-            (Counting::Unclaimed | Counting::Unbacked, None) => {}
+            (Counting::Unclaimed | Counting::Unbacked, None) => [queued, None, None, None],
         }
-        parts.retain(|part| *part != (0, "warm"));
-        parts
     }
 }
 
 impl fmt::Display for Number {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} =", self.value())?;
-        for (index, (count, what)) in self.parts().into_iter().enumerate() {
+        for (index, (count, what)) in self.parts().into_iter().flatten().enumerate() {
             let separator = if index == 0 { "" } else { " +" };
             write!(f, "{separator} {count} {what}")?;
         }
