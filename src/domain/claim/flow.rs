@@ -1,20 +1,20 @@
-//! Places kinds of jobs on contenders within their limits.
+//! Places kinds of jobs on scaling objects within their limits.
 //!
 //! May import: its siblings. Invariant: as many jobs as possible are placed,
-//! and among all such placings this one gives the first contender the most,
-//! then the second, and so on.
+//! and among all such placings this one gives the first object the most, then
+//! the second, and so on.
 //!
-//! Which counts the contenders can have at once is a polymatroid (the flows
-//! into the sinks of a bipartite network), and a cost that depends on the
-//! contender alone is made smallest over it by taking the contenders in their
-//! order, each as far as augmenting paths allow. That is the min-cost flow, for
+//! Which counts the objects can have at once is a polymatroid (the flows into
+//! the sinks of a bipartite network), and a cost that depends on the object
+//! alone is made smallest over it by taking the objects in their order, each as
+//! far as augmenting paths allow. That is the min-cost flow, for
 //! one breadth-first search where a general solver needs one for each price.
 
 use std::collections::VecDeque;
 
 use super::set::RankSet;
 
-/// Jobs that the same contenders could run.
+/// Jobs that the same objects' agents could run.
 pub(super) struct Kind {
     /// Who could run them.
     pub(super) fitting: RankSet,
@@ -22,20 +22,20 @@ pub(super) struct Kind {
     pub(super) count: u32,
 }
 
-/// How many jobs of each kind went to each contender.
+/// How many jobs of each kind went to each object.
 pub(super) struct Placing<'a> {
     kinds: &'a [Kind],
     /// For each kind, how many wait for a place.
     unplaced: Vec<u32>,
-    /// For each kind, how many each contender has: few, so a list.
+    /// For each kind, how many each object has: few, so a list.
     placed: Vec<Vec<(usize, u32)>>,
 }
 
-/// A step of an augmenting path: jobs of a kind move to a contender.
+/// A step of an augmenting path: jobs of a kind move to an object.
 #[derive(Clone, Copy)]
 struct Step {
     kind: usize,
-    /// From this contender, or from those without a place.
+    /// From this object, or from those without a place.
     from: Option<usize>,
     to: usize,
 }
@@ -44,7 +44,7 @@ struct Step {
 
 impl<'a> Placing<'a> {
     /// Places as many jobs as the limits allow; `limits[rank]` is how many the
-    /// contender of that rank may still have.
+    /// object of that rank may still have.
     pub(super) fn new(kinds: &'a [Kind], limits: &[u32]) -> Self {
         let mut placing = Self {
             kinds,
@@ -64,7 +64,7 @@ impl<'a> Placing<'a> {
         placing
     }
 
-    /// Who got how many of a kind, most preferred contender first.
+    /// Who got how many of a kind, most preferred object first.
     pub(super) fn of(&self, kind: usize) -> Vec<(usize, u32)> {
         let mut placed = self.placed[kind].clone();
         placed.retain(|(_, count)| *count > 0);
@@ -93,11 +93,11 @@ impl<'a> Placing<'a> {
 
     /// The shortest chain of moves that frees nobody's place and ends with one
     /// job more at `to`; the last step comes first.
-    fn path_to(&self, to: usize, contenders: usize) -> Option<Vec<Step>> {
+    fn path_to(&self, to: usize, objects: usize) -> Option<Vec<Step>> {
         if self.unplaced.iter().all(|count| *count == 0) {
             return None;
         }
-        let mut into: Vec<Option<Step>> = vec![None; contenders];
+        let mut into: Vec<Option<Step>> = vec![None; objects];
         let mut waiting = VecDeque::from([to]);
         while let Some(rank) = waiting.pop_front() {
             for (kind, placed) in self.placed.iter().enumerate() {

@@ -6,11 +6,14 @@
 //!
 //! A running job belongs to the profile whose agents bear its agent's name.
 //! All others are placed together: as many as the limits allow, then with the
-//! most specific profile, then by priority, then by name. Triggers that follow
-//! KEDA's own rules (`demands`, `parent`) take no part and count for themselves.
+//! most specific profile, then by priority, then by name. A limit is a scaling
+//! object's, so the places are too; which of its triggers has the job is asked
+//! last. Triggers that follow KEDA's own rules (`demands`, `parent`) take no part
+//! and count for themselves.
 
 mod flow;
 mod kinds;
+mod objects;
 mod set;
 
 use std::{cmp::Reverse, collections::HashMap};
@@ -18,6 +21,7 @@ use std::{cmp::Reverse, collections::HashMap};
 use self::{
     flow::{Kind, Placing},
     kinds::Fitting,
+    objects::{Objects, Sharing},
     set::RankSet,
 };
 use super::{
@@ -38,7 +42,8 @@ pub struct Contender<'a> {
     pub profile: &'a Profile,
     /// Its agents' names begin with this and a dash.
     pub agents_named: &'a str,
-    /// How many jobs it may have at most; `None` where nobody said.
+    /// How many jobs its scaling object may have at most; `None` where nobody
+    /// said. Of several triggers of one object, the smallest limit counts.
     pub limit: Option<u32>,
     /// Its Jobs, where it makes Jobs and they are known.
     pub jobs: Option<&'a JobPods>,
@@ -91,20 +96,12 @@ impl Contender<'_> {
 /// [`Queue::jobs`] and holds positions in `contenders`.
 #[must_use]
 pub fn claim(queue: &Queue, contenders: &[Contender<'_>]) -> Vec<Claim> {
-    let mut sharing: Vec<usize> = (0..contenders.len())
-        .filter(|index| contenders[*index].profile.shares_the_pool())
-        .collect();
     let mut claims = vec![Claim::Unclaimed; queue.jobs().len()];
-    if sharing.is_empty() {
-        return claims;
+    let mut objects = Objects::new(contenders);
+    if !objects.triggers.is_empty() {
+        claim_owned(queue, &mut objects, &mut claims);
+        place(queue, &objects, &mut claims);
     }
-    sharing.sort_by(|a, b| contenders[*a].rank().cmp(&contenders[*b].rank()));
-    let mut limits: Vec<u32> = sharing
-        .iter()
-        .map(|index| contenders[*index].limit.unwrap_or(u32::MAX))
-        .collect();
-    claim_owned(queue, contenders, &sharing, &mut limits, &mut claims);
-    place(queue, contenders, &sharing, &limits, &mut claims);
     claims
 }
 
@@ -112,22 +109,15 @@ pub fn claim(queue: &Queue, contenders: &[Contender<'_>]) -> Vec<Claim> {
 ///
 /// Pods of a Deployment or Job are named `NAME-…`, so the longest such name
 /// that the agent's name begins with is its owner. A name that
-/// several contenders have owns nothing; its jobs go by their demands.
-fn claim_owned(
-    queue: &Queue,
-    contenders: &[Contender<'_>],
-    sharing: &[usize],
-    limits: &mut [u32],
-    claims: &mut [Claim],
-) {
-    let mut owners: HashMap<&str, Option<usize>> = HashMap::new();
-    for (rank, index) in sharing.iter().enumerate() {
-        let object = contenders[*index].object;
+/// several scaling objects have owns nothing; its jobs go by their demands.
+fn claim_owned(queue: &Queue, objects: &mut Objects<'_>, claims: &mut [Claim]) {
+    let mut owners: HashMap<&str, Option<&Sharing<'_>>> = HashMap::new();
+    for trigger in &objects.triggers {
         let owner = owners
-            .entry(contenders[*index].agents_named)
-            .or_insert(Some(rank));
+            .entry(trigger.contender.agents_named)
+            .or_insert(Some(trigger));
         // Two triggers of one scaling object are no two owners.
-        if owner.is_some_and(|owner| contenders[sharing[owner]].object != object) {
+        if owner.is_some_and(|owner| owner.object != trigger.object) {
             *owner = None;
         }
     }
@@ -140,29 +130,26 @@ fn claim_owned(
             let ends = agent.rmatch_indices('-').map(|(end, _)| end);
             ends.into_iter().find_map(|end| owners.get(&agent[..end]))
         });
-        if let Some(Some(rank)) = owner {
-            *claim = Claim::Owned(sharing[*rank]);
-            limits[*rank] = limits[*rank].saturating_sub(1);
+        if let Some(Some(owner)) = owner {
+            *claim = Claim::Owned(owner.position);
+            let room = &mut objects.room[owner.object];
+            *room = room.saturating_sub(1);
         }
     }
 }
 
 /// Places the jobs that nobody owns.
-fn place(
-    queue: &Queue,
-    contenders: &[Contender<'_>],
-    sharing: &[usize],
-    limits: &[u32],
-    claims: &mut [Claim],
-) {
-    let ranked: Vec<&Contender<'_>> = sharing.iter().map(|index| &contenders[*index]).collect();
-    let mut fitting = Fitting::new(&ranked);
+fn place(queue: &Queue, objects: &Objects<'_>, claims: &mut [Claim]) {
+    let mut fitting = Fitting::new(objects);
     let mut numbers: HashMap<RankSet, usize> = HashMap::new();
     let mut kinds: Vec<Kind> = Vec::new();
     let mut jobs: Vec<Vec<usize>> = Vec::new();
     for (position, job) in queue.jobs().iter().enumerate() {
-        let set = fitting.of(&job.demands);
-        if claims[position] != Claim::Unclaimed || set.is_empty() {
+        if claims[position] != Claim::Unclaimed {
+            continue;
+        }
+        let set = &fitting.of(&job.demands).objects;
+        if set.is_empty() {
             continue;
         }
         let kind = match numbers.get(set) {
@@ -180,15 +167,18 @@ fn place(
         kinds[kind].count += 1;
         jobs[kind].push(position);
     }
-    let placing = Placing::new(&kinds, limits);
+    let placing = Placing::new(&kinds, &objects.room);
     for (kind, mut positions) in jobs.into_iter().enumerate() {
         // A job that runs has its agent already, so it is the last to be left
         // without a place; then the older one is served first.
         positions.sort_by_key(|position| order_of(&queue.jobs()[*position]));
         let mut positions = positions.into_iter();
-        for (rank, count) in placing.of(kind) {
+        for (object, count) in placing.of(kind) {
             for position in positions.by_ref().take(count as usize) {
-                claims[position] = Claim::Placed(sharing[rank]);
+                let demands = &queue.jobs()[position].demands;
+                if let Some(trigger) = fitting.first_trigger(object, demands) {
+                    claims[position] = Claim::Placed(trigger.position);
+                }
             }
         }
     }

@@ -1,9 +1,9 @@
-//! Sets of contenders, one bit for each.
+//! Sets of triggers or of scaling objects, one bit for each.
 //!
 //! May import: nothing of ours. Invariant: two sets are only ever combined when
-//! they were made for the same number of contenders.
+//! they were made for the same number of these.
 
-/// A set of contenders by their rank.
+/// A set of triggers, or of scaling objects, by their rank.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct RankSet(Box<[u64]>);
 
@@ -11,10 +11,10 @@ pub(super) struct RankSet(Box<[u64]>);
 
 impl RankSet {
     /// The set of all of them, or of none.
-    pub(super) fn of(contenders: usize, all: bool) -> Self {
-        let mut words = vec![if all { u64::MAX } else { 0 }; contenders.div_ceil(64)];
-        if let (true, Some(last)) = (all && !contenders.is_multiple_of(64), words.last_mut()) {
-            *last = (1 << (contenders % 64)) - 1;
+    pub(super) fn of(ranks: usize, all: bool) -> Self {
+        let mut words = vec![if all { u64::MAX } else { 0 }; ranks.div_ceil(64)];
+        if let (true, Some(last)) = (all && !ranks.is_multiple_of(64), words.last_mut()) {
+            *last = (1 << (ranks % 64)) - 1;
         }
         Self(words.into())
     }
@@ -45,14 +45,11 @@ mod tests {
 
     #[test]
     fn all_means_each_and_no_more() {
-        for contenders in [0, 1, 63, 64, 65, 130] {
-            let mut all = RankSet::of(contenders, true);
-            assert!(
-                (0..contenders).all(|rank| all.contains(rank)),
-                "{contenders}"
-            );
+        for ranks in [0, 1, 63, 64, 65, 130] {
+            let mut all = RankSet::of(ranks, true);
+            assert!((0..ranks).all(|rank| all.contains(rank)), "{ranks}");
             let ones: u32 = all.0.iter().map(|word| word.count_ones()).sum();
-            assert_eq!(ones as usize, contenders);
+            assert_eq!(ones as usize, ranks);
             all.remove(&all.clone());
             assert!(all.is_empty());
         }

@@ -182,6 +182,35 @@ fn limits_pass_jobs_on_to_profiles_with_room() {
     assert_eq!(claimants, ["-", "large", "large", "small"]);
 }
 
+/// `maxReplicaCount` is the scaling object's.
+#[test]
+fn triggers_of_one_object_have_one_limit() {
+    let mut profiles = [
+        contestant("both: java", 0, Some(2)),
+        contestant("both: docker", 0, Some(2)),
+        contestant("roomy: java, docker, x", 0, Some(9)),
+    ];
+    let demands = ["java", "docker", "java", "docker", "docker"];
+    let jobs = || (1..).zip(demands).map(|(id, d)| job(id, d, None)).collect();
+    let check = |profiles: &[Contestant], expected: [usize; 4]| {
+        let mut contenders = contenders(profiles);
+        contenders[1].trigger = 1;
+        let claims = claim(&Queue::new(jobs()), &contenders);
+        let of = |holder| claims.iter().filter(|c| c.contender() == holder).count();
+        let counts = [Some(0), Some(1), Some(2), None].map(of);
+        assert_eq!(
+            [counts[0] + counts[1], counts[1], counts[2], counts[3]],
+            expected
+        );
+    };
+    check(&profiles, [2, 1, 3, 0]);
+    profiles[2].limit = Some(1);
+    check(&profiles, [2, 1, 1, 2]);
+    // Where they differ, the smallest one: KEDA asks for the most agents.
+    profiles[1].limit = Some(1);
+    check(&profiles, [1, 0, 1, 3]);
+}
+
 #[test]
 fn a_job_moves_over_where_that_places_one_more() {
     // `narrow` would be preferred for both kinds, but only `wide` has docker.

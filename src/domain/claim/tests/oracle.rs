@@ -14,8 +14,8 @@ use crate::domain::{
     profile::Matching,
 };
 
-/// What one job costs at a contender of this place in the order of preference.
-/// Prices rise with the place.
+/// What one job costs at a scaling object of this place in the order of
+/// preference. Prices rise with the place.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Prices {
     /// One job more at a place is worth more than any number of jobs at all
@@ -30,11 +30,15 @@ pub(super) enum Prices {
 pub(super) struct Best {
     /// The contender that owns each job of the queue.
     pub(super) owners: Vec<Option<usize>>,
-    /// How many others each contender has, in the order of preference.
+    /// How many others each scaling object has, in the order of preference.
     pub(super) counts: Vec<i64>,
-    /// The contenders in the order of preference.
-    pub(super) order: Vec<usize>,
+    /// The scaling objects in the order of preference.
+    pub(super) order: Vec<Place>,
 }
+
+/// A scaling object: those of its triggers that share the pool, most preferred
+/// first.
+pub(super) type Place = Vec<usize>;
 
 /// Jobs of one kind: where they may go, and how many there are.
 pub(super) type Supply = (Vec<usize>, i64);
@@ -49,9 +53,12 @@ impl Best {
             .iter()
             .map(|job| owner(job, contenders, &order))
             .collect();
-        let owned = |index: usize| owners.iter().filter(|owner| **owner == Some(index)).count();
-        let room = order.iter().map(|index| match contenders[*index].limit {
-            Some(limit) => (i64::from(limit) - i64::try_from(owned(*index)).unwrap()).max(0),
+        let owned = |place: &Place| {
+            let owners = owners.iter().flatten();
+            owners.filter(|owner| place.contains(owner)).count()
+        };
+        let room = order.iter().map(|place| match limit(place, contenders) {
+            Some(limit) => (i64::from(limit) - i64::try_from(owned(place)).unwrap()).max(0),
             None => i64::MAX,
         });
         let mut supplies: Vec<Supply> = Vec::new();
@@ -76,10 +83,10 @@ impl Best {
     }
 
     /// The same of what the claim says.
-    pub(super) fn told(claims: &[Claim], order: &[usize]) -> Self {
-        let placed = |index: &usize| {
-            let here = claims.iter().filter(|c| **c == Claim::Placed(*index));
-            i64::try_from(here.count()).unwrap()
+    pub(super) fn told(claims: &[Claim], order: &[Place]) -> Self {
+        let placed = |place: &Place| {
+            let here = |claim: &&Claim| matches!(claim, Claim::Placed(by) if place.contains(by));
+            i64::try_from(claims.iter().filter(here).count()).unwrap()
         };
         let owner = |claim: &Claim| match claim {
             Claim::Owned(index) => Some(*index),
@@ -93,15 +100,33 @@ impl Best {
     }
 }
 
-/// Who shares the pool, most preferred first.
-fn order(contenders: &[Contender<'_>]) -> Vec<usize> {
+/// Who shares the pool, most preferred first: an object by the best of its
+/// triggers.
+fn order(contenders: &[Contender<'_>]) -> Vec<Place> {
     let sharing = |index: &usize| {
         let matching = &contenders[*index].profile.matching;
         !matches!(matching, Matching::Demands(_) | Matching::Parent(_))
     };
-    let mut order: Vec<usize> = (0..contenders.len()).filter(sharing).collect();
-    order.sort_by(|a, b| preferred(&contenders[*a], &contenders[*b]));
-    order
+    let mut places: Vec<Place> = Vec::new();
+    for index in (0..contenders.len()).filter(sharing) {
+        let object = contenders[index].object;
+        let own = |place: &&mut Place| contenders[place[0]].object == object;
+        match places.iter_mut().find(own) {
+            Some(place) => place.push(index),
+            None => places.push(vec![index]),
+        }
+    }
+    for place in &mut places {
+        place.sort_by(|a, b| preferred(&contenders[*a], &contenders[*b]));
+    }
+    places.sort_by(|a, b| preferred(&contenders[a[0]], &contenders[b[0]]));
+    places
+}
+
+/// The smallest of its triggers' limits.
+pub(super) fn limit(place: &Place, contenders: &[Contender<'_>]) -> Option<u32> {
+    let limits = place.iter().filter_map(|index| contenders[*index].limit);
+    limits.min()
 }
 
 fn preferred(a: &Contender<'_>, b: &Contender<'_>) -> Ordering {
@@ -121,32 +146,40 @@ fn preferred(a: &Contender<'_>, b: &Contender<'_>) -> Ordering {
         .then(a.trigger.cmp(&b.trigger))
 }
 
-fn owner(job: &JobRequest, contenders: &[Contender<'_>], order: &[usize]) -> Option<usize> {
+fn owner(job: &JobRequest, contenders: &[Contender<'_>], order: &[Place]) -> Option<usize> {
     let agent = job.agent.as_deref()?;
     if job.state != JobState::Running {
         return None;
     }
-    let name = |index: &usize| &*contenders[*index].object.name;
-    let bears = |index: &&usize| agent.starts_with(&format!("{}-", name(index)));
+    let name = |place: &&Place| &*contenders[place[0]].object.name;
+    let bears = |place: &&Place| agent.starts_with(&format!("{}-", name(place)));
     let longest = order
         .iter()
         .filter(bears)
-        .map(name)
-        .max_by_key(|n| n.len())?;
-    let mut owners = order.iter().filter(|index| name(index) == longest);
-    let first = owners.next()?;
-    let one_object = owners.all(|other| contenders[*other].object == contenders[*first].object);
-    one_object.then_some(*first)
+        .map(|place| name(&place))
+        .max_by_key(|name| name.len())?;
+    let owners: Vec<&Place> = order.iter().filter(|p| name(p) == longest).collect();
+    (owners.len() == 1).then(|| owners[0][0])
 }
 
-/// The places whose profiles could run the job.
+/// The places that have a trigger which could run the job.
 pub(super) fn fitting(
     job: &JobRequest,
     contenders: &[Contender<'_>],
-    order: &[usize],
+    order: &[Place],
 ) -> Vec<usize> {
-    let fits = |place: &usize| contenders[order[*place]].profile.fits(job).is_ok();
+    let fits = |place: &usize| first_fitting(job, contenders, &order[*place]).is_some();
     (0..order.len()).filter(fits).collect()
+}
+
+/// The trigger of this place that is to have the job.
+pub(super) fn first_fitting(
+    job: &JobRequest,
+    contenders: &[Contender<'_>],
+    place: &Place,
+) -> Option<usize> {
+    let mut triggers = place.iter().copied();
+    triggers.find(|index| contenders[*index].profile.fits(job).is_ok())
 }
 
 /// How many jobs each place has in the cheapest of the largest placings.

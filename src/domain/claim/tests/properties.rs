@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::{
     case::{Case, case},
-    oracle::{Best, Prices, Supply, fitting, place},
+    oracle::{Best, Prices, Supply, first_fitting, fitting, limit, place},
     *,
 };
 
@@ -112,36 +112,53 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
 
     #[test]
-    fn a_job_goes_where_it_fits_and_no_profile_has_more_than_its_limit(case in case(8, 24)) {
+    fn a_job_goes_to_the_first_trigger_that_fits_and_no_object_has_more_than_its_limit(
+        case in case(8, 24),
+    ) {
         let (queue, contenders) = (case.queue(), case.contenders());
         let claims = claim(&queue, &contenders);
         prop_assert_eq!(claims.len(), queue.jobs().len());
+        let order = Best::of(&queue, &contenders, Prices::Steps).order;
         for (job, claim) in queue.jobs().iter().zip(&claims) {
             if let Claim::Placed(index) = claim {
-                prop_assert_eq!(contenders[*index].profile.fits(job), Ok(()));
+                let place = order.iter().find(|place| place.contains(index)).unwrap();
+                prop_assert_eq!(first_fitting(job, &contenders, place), Some(*index));
             }
         }
-        for (index, contender) in contenders.iter().enumerate() {
-            let count = |wanted: Claim| claims.iter().filter(|claim| **claim == wanted).count();
-            let (owned, placed) = (count(Claim::Owned(index)), count(Claim::Placed(index)));
-            let limit = contender.limit.map_or(usize::MAX, |limit| limit as usize);
+        for place in &order {
+            let count = |how: fn(usize) -> Claim| {
+                let of = |index: &usize| claims.iter().filter(|claim| **claim == how(*index)).count();
+                place.iter().map(of).sum::<usize>()
+            };
+            let (owned, placed) = (count(Claim::Owned), count(Claim::Placed));
+            let limit = limit(place, &contenders).map_or(usize::MAX, |limit| limit as usize);
             // Jobs that its own agents run are there whatever the limit says.
             prop_assert!(placed <= limit.saturating_sub(owned), "{owned} and {placed}");
-            prop_assert!(contender.profile.shares_the_pool() || owned + placed == 0);
+        }
+        let holders = claims.iter().filter_map(|claim| claim.contender());
+        for index in holders {
+            prop_assert!(contenders[index].profile.shares_the_pool());
         }
     }
 
     #[test]
     fn one_more_profile_never_leaves_more_jobs_out(case in case(8, 24), last in any::<prop::sample::Index>()) {
-        let mut fewer = case.clone();
-        let added = fewer.entrants.remove(last.index(case.entrants.len()));
+        let mut more = case;
+        let which = last.index(more.entrants.len());
+        let mut added = more.entrants.remove(which);
+        let fewer = more.clone();
         // But for its name: one that another namespace has takes the running
         // jobs from both, and their demands may fit nobody.
         let same_name = |other: &case::Entrant| {
             other.object.name == added.object.name && other.object != added.object
         };
         prop_assume!(!fewer.entrants.iter().any(same_name));
-        prop_assert!(case.claimed() >= fewer.claimed());
+        // And but for its object's limit, which is not its own.
+        if fewer.entrants.iter().any(|other| other.object == added.object) {
+            added.limit = None;
+        }
+        more.entrants.insert(which, added);
+        prop_assert!(more.claimed() >= fewer.claimed());
     }
 
     #[test]
@@ -162,10 +179,9 @@ proptest! {
     fn among_like_jobs_the_running_and_then_the_older_are_served_first(case in case(8, 24)) {
         let (queue, contenders) = (case.queue(), case.contenders());
         let claims = claim(&queue, &contenders);
-        let everybody: Vec<usize> = (0..contenders.len()).collect();
         let order = Best::of(&queue, &contenders, Prices::Steps).order;
         let served = |position: usize| {
-            let place = |index| order.iter().position(|other| *other == index);
+            let place = |index| order.iter().position(|place| place.contains(&index));
             claims[position].contender().and_then(place).unwrap_or(usize::MAX)
         };
         let free: Vec<usize> = (0..claims.len())
@@ -175,7 +191,7 @@ proptest! {
             for later in &free[n + 1..] {
                 let (a, b) = (&queue.jobs()[*earlier], &queue.jobs()[*later]);
                 let running = |job: &JobRequest| job.state == JobState::Running;
-                let alike = fitting(a, &contenders, &everybody) == fitting(b, &contenders, &everybody);
+                let alike = fitting(a, &contenders, &order) == fitting(b, &contenders, &order);
                 if alike && (running(a) || !running(b)) {
                     prop_assert!(served(*earlier) <= served(*later), "{a:?} before {b:?}");
                 }
