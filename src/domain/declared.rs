@@ -55,6 +55,11 @@ pub struct Declared {
     pub min_agents: u32,
     /// `maxReplicaCount`. KEDA: 100 where it is not given.
     pub max_agents: u32,
+    /// Does KEDA leave it as it is, so that it has the agents that it has?
+    ///
+    /// KEDA 2.21, `NeedToBePausedByAnnotation`. One whose scaling out alone is
+    /// paused is not: KEDA asks for its number, by which it keeps its agents.
+    pub paused: bool,
     /// The metadata of its triggers of type `external` or `external-push`, as
     /// they are written. A value of a key that ends in `FromEnv` is the name of
     /// a variable here; KEDA sends what the variable holds.

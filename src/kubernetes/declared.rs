@@ -21,7 +21,9 @@ use super::{
     Settings, at,
     follow::{Change, Follow},
     health::Ledger,
-    rows::{Row, Rows, ScaledJobs, ScaledObjects, ScalingSpec, ScalingStrategy},
+    rows::{
+        PAUSED, PAUSED_REPLICAS, Row, Rows, ScaledJobs, ScaledObjects, ScalingSpec, ScalingStrategy,
+    },
 };
 use crate::domain::{
     declared::{Declarations, Declared, Kind, Strategy},
@@ -228,7 +230,9 @@ fn seen<R: Rows>(
         .filter(|trigger| external(&trigger.r#type));
     let triggers: Vec<_> = triggers.map(|trigger| trigger.metadata.clone()).collect();
     let conditions = &spec.scaling_strategy.pending_pod_conditions;
-    let known = (!triggers.is_empty()).then(|| Known {
+    // KEDA scales no more what is being deleted, however long a finalizer takes.
+    let scales = !triggers.is_empty() && !row.is_going();
+    let known = scales.then(|| Known {
         declared: Arc::new(Declared {
             object: object.clone(),
             kind,
@@ -236,6 +240,7 @@ fn seen<R: Rows>(
             agents_named: agents_named.into(),
             min_agents: count(spec.min_replica_count, 0),
             max_agents: count(spec.max_replica_count, DEFAULT_MAX),
+            paused: is_paused(row, kind),
             triggers,
         }),
         pending_pod_conditions: conditions.iter().map(|name| name.as_str().into()).collect(),
@@ -245,6 +250,15 @@ fn seen<R: Rows>(
         kind,
         known,
     }
+}
+
+/// KEDA 2.21, `NeedToBePausedByAnnotation` of either kind: a number of agents
+/// pauses a `ScaledObject`, whatever it is; a word is a pause, unless Go reads
+/// it as false.
+fn is_paused<R: Rows>(row: &Row<R>, kind: Kind) -> bool {
+    let fixed = kind == Kind::ScaledObject && row.annotation(PAUSED_REPLICAS).is_some();
+    let word = row.annotation(PAUSED);
+    fixed || word.is_some_and(|word| !matches!(word, "0" | "f" | "F" | "false" | "FALSE" | "False"))
 }
 
 /// KEDA 2.21, `NewScalingStrategy`: `custom` with a percentage that is no number
@@ -311,6 +325,55 @@ mod tests {
             let declared = job("ci", "a", spec).known.unwrap().declared;
             assert_eq!((declared.min_agents, declared.max_agents), expected);
         }
+    }
+
+    #[test]
+    fn a_pause_is_read_as_keda_reads_it() {
+        let replicas = "autoscaling.keda.sh/paused-replicas";
+        let check = |annotations: Value, object: bool, job: bool| {
+            let trigger = json!([{"type": "external", "metadata": {}}]);
+            let shown = annotations.to_string();
+            let metadata = json!({"namespace": "ci", "name": "a", "annotations": annotations});
+            let row = json!({"metadata": metadata, "spec": {"triggers": trigger}});
+            let seen = [
+                seen_object(&serde_json::from_value(row.clone()).unwrap()),
+                seen_job(&serde_json::from_value(row).unwrap()),
+            ];
+            let paused = seen.map(|seen| seen.known.unwrap().declared.paused);
+            assert_eq!(paused, [object, job], "{shown}");
+        };
+        check(json!(null), false, false);
+        check(
+            json!({"autoscaling.keda.sh/paused-scale-out": "true"}),
+            false,
+            false,
+        );
+        for (word, paused) in [
+            ("true", true),
+            ("1", true),
+            ("", true),
+            ("no", true),
+            ("false", false),
+            ("False", false),
+            ("0", false),
+            ("fALSE", true),
+        ] {
+            check(json!({ PAUSED: word }), paused, paused);
+        }
+        check(json!({ PAUSED_REPLICAS: "3" }), true, false);
+        check(json!({ replicas: "many", PAUSED: "false" }), true, false);
+    }
+
+    #[test]
+    fn what_is_being_deleted_is_declared_no_more() {
+        let row = |metadata: Value| {
+            let trigger = json!([{"type": "external", "metadata": {}}]);
+            let row = json!({"metadata": metadata, "spec": {"triggers": trigger}});
+            seen_job(&serde_json::from_value(row).unwrap())
+        };
+        assert!(row(json!({"name": "a"})).known.is_some());
+        let going = json!({"name": "a", "deletionTimestamp": "2026-01-02T03:04:05Z"});
+        assert!(row(going).known.is_none());
     }
 
     #[test]

@@ -7,6 +7,7 @@
 
 use std::{borrow::Cow, collections::BTreeMap, fmt::Debug};
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{
     Resource,
     core::{NamespaceResourceScope, ObjectMeta},
@@ -41,7 +42,7 @@ impl<P: DeserializeOwned + Default + Clone + Debug + Send + Sync> Part for P {}
 #[derive(Clone, Debug, Deserialize)]
 #[serde(bound(deserialize = "R: Rows"))]
 pub(super) struct Row<R: Rows> {
-    /// Name, namespace, version and labels, and nothing else.
+    /// Name, namespace, version, labels, pauses and the deletion, and nothing else.
     #[serde(deserialize_with = "metadata")]
     pub(super) metadata: ObjectMeta,
     #[serde(default)]
@@ -49,6 +50,12 @@ pub(super) struct Row<R: Rows> {
     #[serde(default)]
     pub(super) status: R::Status,
 }
+
+/// KEDA 2.21: the annotation by which a scaling object is left as it is.
+pub(super) const PAUSED: &str = "autoscaling.keda.sh/paused";
+
+/// KEDA 2.21: the annotation by which a `ScaledObject` has just so many agents.
+pub(super) const PAUSED_REPLICAS: &str = "autoscaling.keda.sh/paused-replicas";
 
 /// KEDA's `ScaledObject`.
 #[derive(Clone, Debug)]
@@ -163,6 +170,17 @@ impl<R: Rows> Row<R> {
         self.metadata.namespace.as_deref().unwrap_or_default()
     }
 
+    /// Has somebody deleted it, though it may still be there for a while?
+    pub(super) const fn is_going(&self) -> bool {
+        self.metadata.deletion_timestamp.is_some()
+    }
+
+    /// Of the annotations, [`PAUSED`] and [`PAUSED_REPLICAS`] are read.
+    pub(super) fn annotation(&self, key: &str) -> Option<&str> {
+        let annotations = self.metadata.annotations.as_ref()?;
+        annotations.get(key).map(String::as_str)
+    }
+
     pub(super) fn label(&self, key: &str) -> Option<&str> {
         let labels = self.metadata.labels.as_ref()?;
         labels.get(key).map(String::as_str)
@@ -206,13 +224,34 @@ fn metadata<'de, D: Deserializer<'de>>(from: D) -> Result<ObjectMeta, D::Error> 
         namespace: Option<String>,
         resource_version: Option<String>,
         labels: Option<BTreeMap<String, String>>,
+        annotations: Option<Annotations>,
+        deletion_timestamp: Option<Time>,
+    }
+    // By their names, so that the others, a whole copy of the object among
+    // them, are passed over.
+    #[derive(Deserialize)]
+    struct Annotations {
+        #[serde(rename = "autoscaling.keda.sh/paused")]
+        paused: Option<String>,
+        #[serde(rename = "autoscaling.keda.sh/paused-replicas")]
+        paused_replicas: Option<String>,
     }
     let read = Metadata::deserialize(from)?;
+    let annotations = read.annotations.map(|read| {
+        let pairs = [
+            (PAUSED, read.paused),
+            (PAUSED_REPLICAS, read.paused_replicas),
+        ];
+        let given = |(key, value): (&str, Option<String>)| Some((key.to_owned(), value?));
+        pairs.into_iter().filter_map(given)
+    });
     Ok(ObjectMeta {
         name: read.name,
         namespace: read.namespace,
         resource_version: read.resource_version,
         labels: read.labels,
+        annotations: annotations.map(|annotations| annotations.collect()),
+        deletion_timestamp: read.deletion_timestamp,
         ..ObjectMeta::default()
     })
 }
@@ -243,7 +282,11 @@ mod tests {
             "metadata": {
                 "name": "agents", "namespace": "ci", "resourceVersion": "7", "uid": "u",
                 "labels": {"team": "a"},
-                "annotations": {"autoscaling.keda.sh/paused": "true"},
+                "annotations": {
+                    "kubectl.kubernetes.io/last-applied-configuration": "{}",
+                    "autoscaling.keda.sh/paused": "true"
+                },
+                "deletionTimestamp": "2026-01-02T03:04:05Z",
                 "managedFields": [{"manager": "kubectl", "fieldsV1": {"f:spec": {}}}]
             },
             "spec": {
@@ -260,7 +303,9 @@ mod tests {
         let row: Row<ScaledJobs> = serde_json::from_str(text).unwrap();
         assert_eq!((row.namespace(), row.name()), ("ci", "agents"));
         assert_eq!(row.label("team"), Some("a"));
-        assert!(row.metadata.annotations.is_none() && row.metadata.managed_fields.is_none());
+        assert_eq!(row.annotation(PAUSED), Some("true"));
+        assert_eq!(row.metadata.annotations.as_ref().unwrap().len(), 1);
+        assert!(row.is_going() && row.metadata.managed_fields.is_none());
         assert_eq!(row.spec.max_replica_count, Some(5));
         assert_eq!(row.spec.scaling_strategy.strategy, "accurate");
         let metadata: Vec<_> = row.spec.triggers[0].metadata.iter().collect();

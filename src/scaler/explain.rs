@@ -194,6 +194,9 @@ fn profile_status(
     let mut notices = registered.trigger.notices.clone();
     if let Some(declared) = &registered.declared {
         notices.extend(registered.trigger.contradictions(declared));
+        if declared.paused {
+            notices.push("it is paused, and KEDA starts no agents for it: its jobs go to others");
+        }
     }
     if is_hosted {
         notices.push("this pool is hosted by Microsoft: no agent of yours can join it");

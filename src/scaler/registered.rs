@@ -216,12 +216,14 @@ impl Registered {
         let declared = self.declared.as_ref();
         let named = declared.map_or(&self.key.object.name, |declared| &declared.agents_named);
         let per_agent = self.trigger.jobs_per_agent;
+        // One that is paused keeps the jobs on its agents, and gets no others.
+        let most = |of: &Arc<Declared>| if of.paused { 0 } else { of.max_agents };
         Contender {
             object: &self.key.object,
             trigger: self.key.trigger,
             profile: &self.profile,
             agents_named: named,
-            limit: declared.map(|declared| declared.max_agents.saturating_mul(per_agent)),
+            limit: declared.map(|declared| most(declared).saturating_mul(per_agent)),
             jobs,
         }
     }

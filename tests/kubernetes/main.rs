@@ -54,8 +54,7 @@ async fn scaling_objects_are_declared_as_they_come_change_and_go() {
         "the trigger of type cron is not ours"
     );
 
-    // What KEDA writes and a pause are no news: the next publication is of what
-    // comes after them.
+    // What KEDA writes is no news, and a pause is: the next publication is of it.
     let resource = ["scaledobject", "push", "--namespace=declared"];
     let status = r#"--patch={"status":{"hpaName":"keda-hpa-push"}}"#;
     let patch = ["patch", resource[0], resource[1], resource[2]];
@@ -72,12 +71,18 @@ async fn scaling_objects_are_declared_as_they_come_change_and_go() {
     ]
     .concat();
     cluster.kubectl(&pause).unwrap();
+    let paused = next(declared).await;
+    let paused = find(&paused, space, "push", Kind::ScaledObject).unwrap();
+    assert!(paused.paused && !push.paused);
     cluster
         .apply(&scaled_object(space, "later", 1, "external"))
         .unwrap();
     let second = next(declared).await;
     assert!(find(&second, space, "later", Kind::ScaledObject).is_some());
-    assert_eq!(find(&second, space, "push", Kind::ScaledObject), Some(push));
+    assert_eq!(
+        find(&second, space, "push", Kind::ScaledObject),
+        Some(paused)
+    );
 
     cluster
         .apply(&scaled_object(space, "push", 9, "external-push"))

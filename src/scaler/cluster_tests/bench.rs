@@ -185,6 +185,7 @@ pub(super) fn declared(name: &str, triggers: &[&str]) -> Declared {
         agents_named: name.into(),
         min_agents: 0,
         max_agents: 10,
+        paused: false,
         triggers: triggers.iter().map(|trigger| metadata(trigger)).collect(),
     }
 }

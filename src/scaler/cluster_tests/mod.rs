@@ -148,6 +148,38 @@ async fn a_full_profile_leaves_its_jobs_to_the_next() {
     assert_eq!(bench.number("java", JAVA).await, 2);
 }
 
+/// Nobody would start agents for its jobs; those that it has run on, so that the
+/// jobs on them are nobody else's.
+#[tokio::test(start_paused = true)]
+async fn a_paused_object_lets_its_jobs_go_and_keeps_those_on_its_agents() {
+    let mut jobs = java_and_plain();
+    jobs[0].state = JobState::Running;
+    jobs[0].agent = Some("java-7f9c-x1".into());
+    let bench = bench(jobs);
+    let java = |paused: bool| Declared {
+        paused,
+        ..declared("java", &[JAVA])
+    };
+    let any = || declared("any", &[ANY]);
+    bench.declare([java(false), any()]).await;
+    assert_eq!(bench.number("any", ANY).await, 0);
+    bench.declare([java(true), any()]).await;
+    assert_eq!(bench.number("any", ANY).await, 4);
+    // A call that was under way as it was paused brings none back.
+    assert_eq!(bench.number("java", JAVA).await, 1);
+    assert_eq!(bench.number("any", ANY).await, 4);
+    let status = bench.scaler.status(&Wanted::default());
+    let profiles = &status.pools[0].profiles;
+    let paused = |name: &str| {
+        let profile = profiles.iter().find(|profile| profile.name == name);
+        let notices = &profile.unwrap().notices;
+        notices.iter().any(|notice| notice.contains("is paused"))
+    };
+    assert!(paused("java") && !paused("any"), "{profiles:?}");
+    bench.declare([java(false), any()]).await;
+    assert_eq!(bench.number("any", ANY).await, 0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn agents_are_told_by_the_name_of_the_scale_target() {
     let mut jobs = queued(2, &[]);
