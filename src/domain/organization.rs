@@ -121,6 +121,19 @@ impl OrganizationUrl {
         host.is_some_and(|host| !own.iter().any(|own| host.starts_with(own)))
     }
 
+    /// What metrics call it: an organization of Services by its name, and a
+    /// collection by where it is, since most have the same name.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        let rest = self.0.split_once("://").map_or(&*self.0, |(_, rest)| rest);
+        let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+        match host.strip_suffix(".visualstudio.com") {
+            Some(name) => name,
+            None if host == "dev.azure.com" => path,
+            None => rest,
+        }
+    }
+
     /// The organization's or collection's name, for people.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -176,6 +189,26 @@ mod tests {
             "https://tfs.example.org/My Collection",
             Ok(("https://tfs.example.org/My%20Collection", "My%20Collection")),
         );
+    }
+
+    #[test]
+    fn metrics_tell_organizations_and_collections_apart() {
+        for (url, label) in [
+            ("https://dev.azure.com/contoso", "contoso"),
+            ("https://contoso.visualstudio.com", "contoso"),
+            (
+                "https://contoso.visualstudio.com/DefaultCollection",
+                "contoso",
+            ),
+            ("https://tfs1/DefaultCollection", "tfs1/DefaultCollection"),
+            (
+                "http://TFS2:8080/tfs/DefaultCollection/",
+                "tfs2:8080/tfs/DefaultCollection",
+            ),
+            ("https://tfs.example.org", "tfs.example.org"),
+        ] {
+            assert_eq!(OrganizationUrl::parse(url).unwrap().label(), label, "{url}");
+        }
     }
 
     #[test]

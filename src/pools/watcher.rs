@@ -54,7 +54,7 @@ pub struct WatchedPool {
 impl WatchedPool {
     pub(super) fn new(source: Arc<Source>, key: PoolKey, pool: Pool) -> Self {
         Self {
-            waits: QueueWaits::new(source.organization().name(), &pool.name),
+            waits: QueueWaits::new(source.organization().label(), &pool.name),
             source,
             key,
             pool,

@@ -34,7 +34,7 @@ pub(super) fn gauges(inner: &Inner) -> Gauges {
     };
     for (address, failure) in inner.pools.not_found() {
         gauges.pools.push(PoolGauges {
-            organization: address.source.organization.name().to_owned(),
+            organization: address.source.organization.label().to_owned(),
             pool: address.pool.to_string(),
             jobs: counts(None),
             unclaimed: WhyUnclaimed::ALL.map(|why| (why.name(), 0)),
@@ -92,7 +92,7 @@ fn pool_gauges(
     });
     let unclaimed = unclaimed.unwrap_or_else(|| WhyUnclaimed::ALL.map(|why| (why, 0)));
     PoolGauges {
-        organization: watched.source().organization().name().to_owned(),
+        organization: watched.source().organization().label().to_owned(),
         pool,
         jobs: counts(snapshot.map(|snapshot| &*snapshot.queue)),
         unclaimed: unclaimed.map(|(why, jobs)| (why.name(), jobs as u64)),
@@ -128,7 +128,7 @@ fn credentials(inner: &Inner) -> Vec<CredentialGauges> {
     let gauges = sources.into_iter().map(|source| {
         let standing = source.standing();
         CredentialGauges {
-            organization: source.organization().name().to_owned(),
+            organization: source.organization().label().to_owned(),
             credential: source.id().credential.to_string(),
             known: CredentialKnown {
                 valid: standing.valid,
