@@ -31,8 +31,7 @@ use tokio::time::sleep;
 
 pub use self::{
     credential::{
-        Credential, CredentialError, CredentialHealth, CredentialSetupError, Identity,
-        PersonalAccessToken, TokenFile,
+        Credential, CredentialError, CredentialSetupError, Identity, PersonalAccessToken, TokenFile,
     },
     jobs::decode_jobs,
 };
@@ -95,7 +94,7 @@ pub struct Client {
     body_cap: u64,
     /// Was the credential taken when it was last shown?
     valid: Mutex<Option<bool>>,
-    /// What the service last said that is left of its limit.
+    /// What its latest answer said that is left of its limit.
     limit_left: Mutex<Option<f64>>,
 }
 
@@ -195,15 +194,6 @@ impl Client {
         })
     }
 
-    /// How the credential does with this organization.
-    #[must_use]
-    pub fn credential_health(&self) -> CredentialHealth {
-        CredentialHealth {
-            valid: *self.valid.lock().unwrap_or_else(PoisonError::into_inner),
-            expires: self.credential.expires(),
-        }
-    }
-
     async fn read_pool(&self, pool: &PoolRef, record: &mut Record) -> Result<Pool, ReadError> {
         let shown = pool.to_string();
         let answer = match pool {
@@ -293,7 +283,9 @@ impl Client {
         if let Some(valid) = taken(&outcome) {
             *self.valid.lock().unwrap_or_else(PoisonError::into_inner) = Some(valid);
         }
-        if record.limit_left.is_some() {
+        // Azure DevOps tells what is left only near the limit, so an answer without
+        // is one far from it.
+        if record.answered {
             let left = self.limit_left.lock();
             *left.unwrap_or_else(PoisonError::into_inner) = record.limit_left;
         }

@@ -45,7 +45,9 @@ struct Limits {
 pub(super) struct Record {
     /// How long the service wants to be left alone.
     pub(super) pause: Option<Duration>,
-    /// What the service says that is left of its limit.
+    /// Was there any answer?
+    pub(super) answered: bool,
+    /// What the latest answer says that is left of the limit.
     pub(super) limit_left: Option<f64>,
     shown: Vec<Signature>,
     login: Option<Hidden>,
@@ -134,7 +136,8 @@ impl Requests {
         let sent = request.send().await;
         let response = sent.map_err(|error| self.limits.not_reached(&error))?;
         record.pause = answer::pause(response.status(), response.headers(), SystemTime::now());
-        record.limit_left = answer::limit_left(response.headers()).or(record.limit_left);
+        record.answered = true;
+        record.limit_left = answer::limit_left(response.headers());
         if answer::is_good(response.status(), response.headers()) {
             return Ok(Answer {
                 continuation: continuation(response.headers()),

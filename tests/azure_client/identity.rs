@@ -158,7 +158,7 @@ async fn each_kind_of_identity_has_one_token_for_all_its_readings() {
             assert_eq!(got.unwrap().id, PoolId(27), "{shown}");
         }
         assert_eq!(cloud.asked(), index as u64 + 1, "{shown}");
-        assert_eq!(one.credential_health().valid, Some(true));
+        assert_eq!(one.standing().valid, Some(true));
         let expires = credential.expires().unwrap();
         let left = expires.duration_since(jiff::Timestamp::now()).as_secs();
         assert!((3500..3700).contains(&left), "{left}");
@@ -210,7 +210,7 @@ async fn a_dead_authority_costs_little_and_a_token_with_life_is_used() {
     advance(Duration::from_secs(30)).await;
     let words = ["no token from 127.0.0.1", "status 503"];
     fails(&client, "authority-failed", &words).await;
-    assert_eq!(client.credential_health().valid, Some(false));
+    assert_eq!(client.standing().valid, Some(false));
     cloud.emulator.set_authority_fault(None);
     advance(Duration::from_secs(61)).await;
     look(&client).await.unwrap();
@@ -283,6 +283,37 @@ async fn a_refused_token_is_replaced_once_a_minute_and_no_more() {
     assert_eq!(cloud.emulator.requests().total, before + 7);
 }
 
+/// Two pools are read at a time: the second refusal comes while the first one's
+/// new token is under way.
+#[tokio::test(start_paused = true)]
+async fn refusals_at_the_same_time_share_the_new_token() {
+    let cloud = Cloud::start().await;
+    let client = cloud.client(&cloud.secret(SECRET));
+    look(&client).await.unwrap();
+    let fault = Fault::new(FaultKind::Redirect);
+    let count = Some(2);
+    cloud.emulator.set_fault(Fault { count, ..fault });
+    let (one, other) = futures::join!(look(&client), look(&client));
+    one.unwrap();
+    other.unwrap();
+    assert_eq!(cloud.asked(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_left_of_the_limit_is_told_while_the_service_tells_it() {
+    let cloud = Cloud::start().await;
+    let client = cloud.client(&cloud.secret(SECRET));
+    look(&client).await.unwrap();
+    assert_eq!(client.standing().rate_limit_left, None);
+    let fault = Fault::new(FaultKind::SlowDown);
+    let count = Some(1);
+    cloud.emulator.set_fault(Fault { count, ..fault });
+    look(&client).await.unwrap();
+    assert!(client.standing().rate_limit_left.is_some());
+    look(&client).await.unwrap();
+    assert_eq!(client.standing().rate_limit_left, None);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_token_in_a_file_is_followed_and_one_that_can_be_none_is_not_sent() {
     let cloud = Cloud::start().await;
@@ -292,12 +323,12 @@ async fn a_token_in_a_file_is_followed_and_one_that_can_be_none_is_not_sent() {
     cloud.write("token", "s3cr3t token");
     fails(&client, "credential-missing", &["no token has"]).await;
     assert_eq!(cloud.emulator.requests().total, 0);
-    assert_eq!(client.credential_health().valid, Some(false));
+    assert_eq!(client.standing().valid, Some(false));
     cloud.write("token", "s3cr3tXold");
     fails(&client, "credential-rejected", &["203"]).await;
     cloud.write("token", &format!("{SECRET}\n"));
     look(&client).await.unwrap();
-    assert_eq!(client.credential_health().valid, Some(true));
+    assert_eq!(client.standing().valid, Some(true));
 }
 
 #[tokio::test(start_paused = true)]

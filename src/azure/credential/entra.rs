@@ -105,11 +105,15 @@ impl Entra {
                 return Some(Arc::clone(other));
             }
             let lately = |replaced| now.saturating_duration_since(replaced) < BETWEEN_REFUSALS;
-            if state.replaced.is_some_and(lately) {
-                return None;
+            match &state.under_way {
+                // Another reading was refused with it a moment before this one.
+                Some(under_way) => under_way.clone(),
+                None if state.replaced.is_some_and(lately) => return None,
+                None => {
+                    state.replaced = Some(now);
+                    self.begin(&mut state, now).ok()?
+                }
             }
-            state.replaced = Some(now);
-            self.begin(&mut state, now).ok()?
         };
         let bearer = waiting.await.ok()?;
         // A metadata service has a cache of its own.
@@ -136,20 +140,29 @@ impl Entra {
             return Err(failed.error.clone());
         }
         let entra = Arc::clone(self);
-        let task = tokio::spawn(async move {
-            let outcome = entra.exchange.run().await;
-            entra.end(outcome)
-        });
+        Ok(self.start(state, async move { entra.exchange.run().await }))
+    }
+
+    /// Lets an exchange run, which whoever wants may wait for.
+    fn start(
+        self: &Arc<Self>,
+        state: &mut State,
+        exchange: impl Future<Output = Result<Given, Failure>> + Send + 'static,
+    ) -> Shared<BoxFuture<'static, Outcome>> {
+        let entra = Arc::clone(self);
+        let task = tokio::spawn(async move { entra.end(exchange.await) });
+        let entra = Arc::clone(self);
         let shared = async move {
             task.await.unwrap_or_else(|error| {
-                // Only while the process ends.
+                // It panicked, or the process ends. The next one is a new one.
+                entra.state().under_way = None;
                 let (authority, detail) = ("the authority".into(), error.to_string().into());
                 Err(ReadError::AuthorityFailed { authority, detail })
             })
         };
         let shared = shared.boxed().shared();
         state.under_way = Some(shared.clone());
-        Ok(shared)
+        shared
     }
 
     /// Notes what came of an exchange.
@@ -212,5 +225,28 @@ impl Bearer {
     fn is_old(&self, now: Instant) -> bool {
         let left = self.ends.saturating_duration_since(now);
         left < LEAST_LIFE.max(self.lives / 10).min(self.lives / 2)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{ConnectionSettings, IdentityConfig, IdentityEndpoint};
+
+    #[tokio::test]
+    async fn an_exchange_that_panics_is_not_waited_for_again() {
+        let endpoint = IdentityEndpoint::Metadata("http://127.0.0.1:1/".parse().unwrap());
+        let identity = IdentityConfig::Managed {
+            client_id: None,
+            endpoint,
+        };
+        let exchange = Exchange::new(&identity, &ConnectionSettings::default()).unwrap();
+        let entra = Arc::new(Entra::new(exchange));
+        let panicking = entra.start(&mut entra.state(), async { panic!("for the test") });
+        let Err(error) = panicking.await else {
+            panic!("a token out of a panic");
+        };
+        assert_eq!(error.kind(), "authority-failed");
+        assert!(entra.state().under_way.is_none());
     }
 }

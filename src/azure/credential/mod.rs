@@ -50,16 +50,6 @@ pub enum Credential {
 #[derive(Clone)]
 pub struct Identity(Arc<Entra>);
 
-/// How a credential does, as far as is known.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CredentialHealth {
-    /// Was it taken when it was last shown? `None` until it was.
-    pub valid: Option<bool>,
-    /// When the token at hand ends; `None` for a personal access token, which
-    /// does not tell.
-    pub expires: Option<Timestamp>,
-}
-
 /// What one request is signed with.
 #[derive(Clone)]
 pub(super) enum Signature {
