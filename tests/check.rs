@@ -381,6 +381,11 @@ fn what_is_somebody_elses_is_passed_over() {
     );
     assert_eq!(output.status.code(), Some(1));
     let ours = scaled_object(&["poolName: linux", "unknown: x"]);
+    let longer = "azp-scaler.keda.svc.cluster.local:9090";
+    assert_eq!(
+        run(&["--address", longer, "-"], &input).stdout,
+        output.stdout
+    );
     let output = run(&["--address", "other:9090", "-"], &ours);
     assert_eq!(output.status.code(), Some(0));
     assert!(text(&output.stdout).ends_with("passed over: 1 external trigger\n"));

@@ -176,9 +176,7 @@ async fn cluster(config: &ClusterConfig) -> anyhow::Result<Option<Arc<Kubernetes
     };
     let settings = kubernetes::Settings {
         namespaces: config.namespaces.clone(),
-        // Which address is this scaler's is for the scaler to say: it knows
-        // that one service has several names.
-        addresses: std::collections::BTreeSet::new(),
+        addresses: config.addresses.clone(),
         read_again_after: SECRET_AGAIN_AFTER,
     };
     let cluster = Kubernetes::connect(access, settings).await?;

@@ -31,7 +31,7 @@ const UNREADABLE: u8 = 2;
 /// Checks the files and tells what it found.
 pub(super) fn check(config: &CheckConfig) -> anyhow::Result<ExitCode> {
     let wanted = Wanted {
-        address: config.address.as_deref(),
+        address: config.address.as_ref(),
     };
     let mut report = Report::default();
     let mut placed = Vec::new();

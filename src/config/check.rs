@@ -1,11 +1,12 @@
 //! `azp-scaler check`: its flags and what they become.
 //!
-//! May import: its siblings. Invariant: it asks nobody: neither the
+//! May import: its siblings, domain. Invariant: it asks nobody: neither the
 //! environment nor a cluster changes what it says of a file.
 
 use std::path::PathBuf;
 
 use super::ConfigError;
+use crate::domain::declared::ScalerAddress;
 
 /// The flags of `check`.
 #[derive(Clone, Debug, clap::Args)]
@@ -14,7 +15,7 @@ pub struct CheckArgs {
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
 
-    /// Only triggers with this scalerAddress, whatever their keys. Else every external trigger
+    /// Only triggers with this scalerAddress, by any name of the service, whatever their keys. Else every external trigger
     /// that has a key of azp-scaler's.
     #[arg(long, value_name = "HOST:PORT")]
     address: Option<String>,
@@ -35,7 +36,7 @@ pub struct CheckConfig {
     pub files: Vec<PathBuf>,
     /// The `scalerAddress` of the triggers that are meant; `None` for each that
     /// looks like one of ours.
-    pub address: Option<String>,
+    pub address: Option<ScalerAddress>,
     /// Do warnings make the exit code 1?
     pub strict: bool,
     /// JSON instead of lines.
@@ -60,7 +61,7 @@ impl CheckArgs {
         }
         if problems.problems.is_empty() {
             Ok(CheckConfig {
-                address: address.map(str::to_owned),
+                address: address.map(ScalerAddress::from),
                 files: self.files,
                 strict: self.strict,
                 json: self.json,
@@ -94,7 +95,7 @@ mod tests {
         Program::command().debug_assert();
         let config = resolve(&["a.yaml", "-", "--address", "azp-scaler.keda:9090"]).unwrap();
         assert_eq!(config.files, [PathBuf::from("a.yaml"), PathBuf::from("-")]);
-        assert_eq!(config.address.as_deref(), Some("azp-scaler.keda:9090"));
+        assert_eq!(config.address, Some("azp-scaler.keda:9090".into()));
         assert!(!config.strict && !config.json);
     }
 

@@ -1,12 +1,13 @@
 //! The flags about the cluster that the scaler runs in, or looks at.
 //!
-//! May import: its siblings. Invariant: there is a way to the cluster, or it is
+//! May import: its siblings, domain. Invariant: there is a way to the cluster, or it is
 //! said that there is none; which of the two does not depend on whether the
 //! apiserver can be reached.
 
 use std::{collections::BTreeSet, path::PathBuf};
 
 use super::{ConfigError, Environment, Process};
+use crate::domain::declared::ScalerAddress;
 
 /// The flags, as text.
 #[derive(Clone, Debug, clap::Args)]
@@ -46,7 +47,7 @@ pub struct ClusterConfig {
     /// The namespaces that are watched; `None` for all.
     pub namespaces: Option<BTreeSet<Box<str>>>,
     /// This scaler's addresses in triggers; learnt from calls where it is empty.
-    pub addresses: BTreeSet<Box<str>>,
+    pub addresses: BTreeSet<ScalerAddress>,
 }
 
 /// A way to the apiserver.
@@ -150,8 +151,8 @@ fn namespaces(text: &str) -> Result<BTreeSet<Box<str>>, String> {
     Ok(names)
 }
 
-/// What KEDA dials: compared as text, so it has to be as triggers have it.
-fn addresses(text: &str) -> Result<BTreeSet<Box<str>>, String> {
+/// What KEDA dials, by any of the names of the service.
+fn addresses(text: &str) -> Result<BTreeSet<ScalerAddress>, String> {
     let addresses = parts(text, "such as azp-scaler.keda:9090")?;
     for address in &addresses {
         let port = address.rsplit_once(':').and_then(|(host, port)| {
@@ -164,7 +165,10 @@ fn addresses(text: &str) -> Result<BTreeSet<Box<str>>, String> {
             ));
         }
     }
-    Ok(addresses)
+    Ok(addresses
+        .iter()
+        .map(|address| (&**address).into())
+        .collect())
 }
 
 fn parts(text: &str, example: &str) -> Result<BTreeSet<Box<str>>, String> {

@@ -75,6 +75,14 @@ pub struct Declarations {
     pub namespaces: Option<BTreeSet<Box<str>>>,
 }
 
+/// An address under which triggers name a scaler, in the one form that all names
+/// of a service have in common.
+///
+/// Kubernetes: `NAME.NAMESPACE`, `….svc` and `….svc.CLUSTER-DOMAIN` are one.
+/// gRPC: a target may name its resolver, `dns:///`. Host names have no case.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ScalerAddress(Box<str>);
+
 /// The Jobs of one `ScaledJob`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct JobPods {
@@ -99,6 +107,24 @@ impl Declarations {
         self.namespaces
             .as_ref()
             .is_none_or(|watched| watched.contains(namespace))
+    }
+}
+
+// === impl ScalerAddress ===
+
+impl From<&str> for ScalerAddress {
+    /// Any text has a form; one that is no address is no scaler's.
+    fn from(text: &str) -> Self {
+        let address = text.trim().to_lowercase();
+        let address = address.strip_prefix("dns:").unwrap_or(&address);
+        let address = address.trim_start_matches('/');
+        let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
+        let host = host.trim_end_matches('.');
+        let host = host
+            .split_once(".svc.")
+            .map_or(host, |(service, _)| service);
+        let host = host.strip_suffix(".svc").unwrap_or(host);
+        Self(format!("{host}:{port}").into())
     }
 }
 
@@ -150,6 +176,27 @@ mod tests {
         assert_eq!(identity(written), identity(sent));
         assert_eq!(identity(written), identity(dropped));
         assert_ne!(identity(written), identity(other));
+    }
+
+    #[test]
+    fn all_names_of_a_service_are_one_address() {
+        let check = |text: &str, same: bool| {
+            let own = ScalerAddress::from("azp-scaler.keda:9090");
+            assert_eq!(ScalerAddress::from(text) == own, same, "{text}");
+        };
+        check(" azp-scaler.keda.svc:9090\n", true);
+        check("azp-scaler.keda.svc.cluster.local:9090", true);
+        check("dns:///azp-scaler.keda.svc.cluster.local.:9090", true);
+        check("AZP-Scaler.keda:9090", true);
+        check("azp-scaler.keda:9091", false);
+        check("azp-scaler.keda", false);
+        check("azp-scaler.other.svc:9090", false);
+        check("azp-scaler:9090", false);
+        check("", false);
+        assert_ne!(
+            ScalerAddress::from("[::1]:1"),
+            ScalerAddress::from("[::1]:2")
+        );
     }
 
     #[test]

@@ -39,7 +39,7 @@ use self::{
 };
 use crate::{
     config::ClusterAccess,
-    domain::declared::{Declarations, Declared, JobCensus},
+    domain::declared::{Declarations, Declared, JobCensus, ScalerAddress},
     ports::{Cluster, SecretRef, Tokens},
     shutdown::Shutdown,
 };
@@ -49,9 +49,10 @@ use crate::{
 pub struct Settings {
     /// The namespaces; `None` for all.
     pub namespaces: Option<BTreeSet<Box<str>>>,
-    /// Under which addresses triggers name this scaler. Where there are some,
-    /// Jobs are watched only if a `ScaledJob` has a trigger with one of them.
-    pub addresses: BTreeSet<Box<str>>,
+    /// Under which addresses triggers name this scaler; none for any. Where there
+    /// are some, Jobs are watched only of a `ScaledJob` that has a trigger with
+    /// one of them.
+    pub addresses: BTreeSet<ScalerAddress>,
     /// When a Secret that may be read but not watched is read again.
     pub read_again_after: Duration,
 }
@@ -90,7 +91,7 @@ impl Settings {
     fn may_be_ours(&self, declared: &Declared) -> bool {
         let named = |metadata: &std::collections::BTreeMap<String, String>| {
             let address = metadata.get("scalerAddress");
-            address.is_some_and(|address| self.addresses.contains(address.as_str()))
+            address.is_some_and(|address| self.addresses.contains(&address.as_str().into()))
         };
         self.addresses.is_empty() || declared.triggers.iter().any(named)
     }

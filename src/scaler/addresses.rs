@@ -1,6 +1,6 @@
 //! Under which addresses triggers name this scaler.
 //!
-//! May import: nothing of ours. Invariant: where they are configured, nothing a
+//! May import: domain. Invariant: where they are configured, nothing a
 //! caller says adds to them; and no list here grows without a bound.
 
 use std::{
@@ -8,25 +8,27 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use crate::domain::declared::ScalerAddress;
+
 /// More addresses than this are not learnt: a scaler has a few names.
 const MOST_ADDRESSES: usize = 16;
 
 /// Under which addresses triggers name this scaler.
 #[derive(Default)]
 pub(super) struct Addresses {
-    configured: BTreeSet<String>,
+    configured: BTreeSet<ScalerAddress>,
     /// Where none are configured: those of calls that the cluster confirms.
-    learnt: Mutex<BTreeSet<String>>,
+    learnt: Mutex<BTreeSet<ScalerAddress>>,
     /// Where some are: others that were told of.
-    strangers: Mutex<BTreeSet<String>>,
+    strangers: Mutex<BTreeSet<ScalerAddress>>,
 }
 
 // === impl Addresses ===
 
 impl Addresses {
-    pub(super) fn new<'a>(configured: impl IntoIterator<Item = &'a str>) -> Self {
+    pub(super) fn new(configured: impl IntoIterator<Item = ScalerAddress>) -> Self {
         Self {
-            configured: configured.into_iter().map(bare).collect(),
+            configured: configured.into_iter().collect(),
             learnt: Mutex::default(),
             strangers: Mutex::default(),
         }
@@ -39,7 +41,7 @@ impl Addresses {
 
     /// Is this one of them?
     pub(super) fn include(&self, address: &str) -> bool {
-        let address = bare(address);
+        let address = ScalerAddress::from(address);
         let learnt = self.learnt.lock().unwrap_or_else(PoisonError::into_inner);
         self.configured.contains(&address) || learnt.contains(&address)
     }
@@ -47,7 +49,7 @@ impl Addresses {
     /// Tells whether it is new.
     pub(super) fn learn(&self, address: &str) -> bool {
         let mut learnt = self.learnt.lock().unwrap_or_else(PoisonError::into_inner);
-        learnt.len() < MOST_ADDRESSES && learnt.insert(bare(address))
+        learnt.len() < MOST_ADDRESSES && learnt.insert(address.into())
     }
 
     /// The same for an address that is not this scaler's, as far as it was told.
@@ -56,22 +58,6 @@ impl Addresses {
             .strangers
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        strangers.len() < MOST_ADDRESSES && strangers.insert(bare(address))
+        strangers.len() < MOST_ADDRESSES && strangers.insert(address.into())
     }
-}
-
-/// The address of a service in the one form that all its names have in common.
-/// Kubernetes: `NAME.NAMESPACE`, `….svc` and `….svc.CLUSTER-DOMAIN` are one.
-fn bare(address: &str) -> String {
-    let address = address.trim().to_lowercase();
-    // gRPC: a target may name its resolver.
-    let address = address.strip_prefix("dns:").unwrap_or(&address);
-    let address = address.trim_start_matches('/');
-    let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
-    let host = host.trim_end_matches('.');
-    let host = host
-        .split_once(".svc.")
-        .map_or(host, |(service, _)| service);
-    let host = host.strip_suffix(".svc").unwrap_or(host);
-    format!("{host}:{port}")
 }

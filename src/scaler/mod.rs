@@ -48,7 +48,11 @@ use self::{
     status::{Gauges, Status, Wanted},
 };
 use crate::{
-    domain::{declared::JobCensus, organization::OrganizationUrl, pool::PoolRef},
+    domain::{
+        declared::{JobCensus, ScalerAddress},
+        organization::OrganizationUrl,
+        pool::PoolRef,
+    },
     pools::{Found, PoolHandle, PoolKey, Pools, Snapshot, View, WatchedPool},
     ports::Cluster,
 };
@@ -78,9 +82,9 @@ pub struct ScalerSettings {
     /// Is a trigger that does not say what it is of to wait for the cluster,
     /// however long that takes to tell?
     pub cluster_required: bool,
-    /// The addresses under which triggers name this scaler, `HOST:PORT`. Where
-    /// there are none, they are learnt from calls.
-    pub addresses: Vec<Box<str>>,
+    /// The addresses under which triggers name this scaler. Where there are
+    /// none, they are learnt from calls.
+    pub addresses: Vec<ScalerAddress>,
 }
 
 /// Answers KEDA. Clones share everything.
@@ -116,8 +120,7 @@ impl Scaler {
             limit: settings.max_scaling_objects,
             learn: settings.learn,
         };
-        let addresses = settings.addresses.iter().map(|address| &**address);
-        let known = Known::new(Addresses::new(addresses));
+        let known = Known::new(Addresses::new(settings.addresses.iter().cloned()));
         let inner = Arc::new(Inner {
             pools,
             registry: Registry::new(sources, memory, known),

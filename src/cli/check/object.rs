@@ -4,7 +4,10 @@
 //! May import: domain, its siblings. Invariant: an object without a trigger of
 //! ours is none of our business, and nothing is found in it.
 
-use crate::domain::profile::{Matching, Profile};
+use crate::domain::{
+    declared::ScalerAddress,
+    profile::{Matching, Profile},
+};
 
 use super::{
     findings::{File, Finding, Level, Report},
@@ -27,7 +30,7 @@ pub(super) struct Placed {
     pub(super) file: String,
     pub(super) at: Place,
     /// Scaler, organization and pool: triggers with the same share jobs.
-    pub(super) shares: String,
+    pub(super) shares: (ScalerAddress, String),
     pub(super) profile: Profile,
     /// Which jobs its agents run, without regard to case.
     pub(super) offers: String,
@@ -36,7 +39,7 @@ pub(super) struct Placed {
 /// What is looked for.
 #[derive(Clone, Copy)]
 pub(super) struct Wanted<'a> {
-    pub(super) address: Option<&'a str>,
+    pub(super) address: Option<&'a ScalerAddress>,
 }
 
 struct Object<'a> {
@@ -281,16 +284,15 @@ fn typed(trigger: &Node) -> Option<(Place, &str)> {
     matches!(kind, "external" | "external-push").then_some((key.at, kind))
 }
 
-fn shares(metadata: &Node, pool: &str) -> String {
+fn shares(metadata: &Node, pool: &str) -> (ScalerAddress, String) {
     let text = |key| metadata.get(key).and_then(Node::text).unwrap_or_default();
     let url = |key| text(key).trim_end_matches('/').to_lowercase();
-    [
-        text("scalerAddress").to_owned(),
+    let pool = [
         url("organizationURL"),
         text("organizationURLFromEnv").to_owned(),
         pool.to_lowercase(),
-    ]
-    .join("\n")
+    ];
+    (text("scalerAddress").into(), pool.join("\n"))
 }
 
 fn offers(matching: &Matching) -> String {

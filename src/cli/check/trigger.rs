@@ -5,9 +5,12 @@
 //! from the scaler's own reader, [`Trigger::parse`]; here is only what it
 //! cannot see: how YAML took the values, the kind of the object, places.
 
-use crate::domain::trigger::{
-    Trigger,
-    keys::{self, Origin},
+use crate::domain::{
+    declared::ScalerAddress,
+    trigger::{
+        Trigger,
+        keys::{self, Origin},
+    },
 };
 
 use super::{
@@ -43,10 +46,10 @@ const TELLING: &[&str] = &["poolName", "poolID", "organizationURL", "capabilitie
 const UNQUOTED: &str = "and KEDA wants text; quote it:";
 
 /// Is this external trigger meant for azp-scaler?
-pub(super) fn is_ours(metadata: &Node, address: Option<&str>) -> bool {
+pub(super) fn is_ours(metadata: &Node, address: Option<&ScalerAddress>) -> bool {
     if let Some(address) = address {
         let theirs = metadata.get("scalerAddress").and_then(Node::text);
-        return theirs.is_some_and(|theirs| theirs.trim() == address);
+        return theirs.is_some_and(|theirs| ScalerAddress::from(theirs) == *address);
     }
     let entries = metadata.map().unwrap_or_default();
     entries.iter().any(|(key, _)| match keys::find(&key.name) {
