@@ -44,11 +44,6 @@ impl Tally {
         self.assigned += other.assigned;
         self.running += other.running;
     }
-
-    /// Without a job that runs.
-    pub(super) fn without_one_running(&mut self) {
-        self.running = self.running.saturating_sub(1);
-    }
 }
 
 // === impl Number ===

@@ -250,7 +250,11 @@ fn jobs(decided: &Decided, wanted: &Wanted, shown: usize) -> (Vec<JobStatus>, u6
         wanted.job.is_none_or(|id| id == job.id.0)
             && match &wanted.object {
                 Some(object) => by.any(|index| decided.triggers[index].key.object == *object),
-                None => !wanted.unclaimed || by.next().is_none(),
+                None if wanted.unclaimed => {
+                    let claim = decided.decision.claim(position);
+                    claim == Claim::Unclaimed && by.next().is_none()
+                }
+                None => true,
             }
     };
     let mut jobs = Vec::new();
@@ -319,9 +323,9 @@ fn why(job: &JobRequest, verdict: &Verdict, name: impl Fn(usize) -> String) -> V
             why.push("no profile takes it, so no agent is started for it".to_owned());
         }
         Claim::Unclaimed => {}
-    }
-    if verdict.is_over {
-        why.push("its agent's pod has ended, so it needs no agent any more".to_owned());
+        Claim::Over => {
+            why.push("its agent's pod has ended, so it needs no agent any more".to_owned());
+        }
     }
     for index in &verdict.counted_apart_by {
         why.push(format!("{} counts it by KEDA's own rule", name(*index)));

@@ -4,8 +4,9 @@
 //! most one of the profiles that share the pool; the result depends on the
 //! queue and the profiles alone, and not on their order.
 //!
-//! A running job belongs to the profile whose agents bear its agent's name.
-//! All others are placed together: as many as the limits allow, then with the
+//! A running job whose agent's pod has ended is nobody's any more. Any other one
+//! belongs to the profile whose agents bear its agent's name.
+//! The rest is placed together: as many as the limits allow, then with the
 //! most specific profile, then by priority, then by name. A limit is a scaling
 //! object's, so the places are too; which of its triggers has the job is asked
 //! last. Triggers that follow KEDA's own rules (`demands`, `parent`) take no part
@@ -16,7 +17,10 @@ mod kinds;
 mod objects;
 mod set;
 
-use std::{cmp::Reverse, collections::HashMap};
+use std::{
+    cmp::Reverse,
+    collections::{HashMap, HashSet},
+};
 
 use self::{
     flow::{Kind, Placing},
@@ -56,6 +60,9 @@ pub enum Claim {
     Owned(usize),
     /// It was given to this contender.
     Placed(usize),
+    /// It is said to run, but the pod of its agent has ended: it needs no agent
+    /// any more, so nobody has it and nobody lacks it.
+    Over,
     /// No contender takes it.
     Unclaimed,
 }
@@ -68,7 +75,7 @@ impl Claim {
     pub const fn contender(self) -> Option<usize> {
         match self {
             Self::Owned(index) | Self::Placed(index) => Some(index),
-            Self::Unclaimed => None,
+            Self::Over | Self::Unclaimed => None,
         }
     }
 }
@@ -97,12 +104,38 @@ impl Contender<'_> {
 #[must_use]
 pub fn claim(queue: &Queue, contenders: &[Contender<'_>]) -> Vec<Claim> {
     let mut claims = vec![Claim::Unclaimed; queue.jobs().len()];
+    set_aside_ended(queue, contenders, &mut claims);
     let mut objects = Objects::new(contenders);
     if !objects.triggers.is_empty() {
         claim_owned(queue, &mut objects, &mut claims);
         place(queue, &objects, &mut claims);
     }
     claims
+}
+
+/// Finds the jobs that run on an agent whose pod has ended, of whatever contender.
+/// The service is late then, or the snapshot: KEDA does not count the pod's Job
+/// any more, so a number that counted the job would make one Job too many.
+fn set_aside_ended(queue: &Queue, contenders: &[Contender<'_>], claims: &mut [Claim]) {
+    let pods = contenders.iter().filter_map(|contender| contender.jobs);
+    let ended: HashSet<&str> = pods
+        .flat_map(|jobs| &jobs.ended)
+        .map(|pod| &**pod)
+        .collect();
+    if ended.is_empty() {
+        return;
+    }
+    for (job, claim) in queue.jobs().iter().zip(claims) {
+        if running_on(job).is_some_and(|agent| ended.contains(agent)) {
+            *claim = Claim::Over;
+        }
+    }
+}
+
+/// The agent that runs the job now.
+fn running_on(job: &JobRequest) -> Option<&str> {
+    let agent = job.agent.as_deref();
+    agent.filter(|_| job.state == JobState::Running)
 }
 
 /// Gives running jobs to the contender whose agents bear the agent's name.
@@ -122,11 +155,10 @@ fn claim_owned(queue: &Queue, objects: &mut Objects<'_>, claims: &mut [Claim]) {
         }
     }
     for (job, claim) in queue.jobs().iter().zip(claims) {
-        let agent = job
-            .agent
-            .as_deref()
-            .filter(|_| job.state == JobState::Running);
-        let owner = agent.and_then(|agent| {
+        if *claim != Claim::Unclaimed {
+            continue;
+        }
+        let owner = running_on(job).and_then(|agent| {
             let ends = agent.rmatch_indices('-').map(|(end, _)| end);
             ends.into_iter().find_map(|end| owners.get(&agent[..end]))
         });

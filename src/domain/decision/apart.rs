@@ -1,7 +1,8 @@
 //! Counting by KEDA's own rules, apart from the claim.
 //!
-//! May import: its siblings, profiles, queues. Invariant: each rule counts for
-//! itself, as one KEDA trigger knows nothing of another.
+//! May import: its siblings, the claim, jobs, numbers, profiles, queues.
+//! Invariant: each rule counts for itself, as one KEDA trigger knows nothing of
+//! another; what is over counts by none.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -10,6 +11,7 @@ use std::{
 
 use super::tally;
 use crate::domain::{
+    claim::Claim,
     job::JobRequest,
     number::Tally,
     pool::Queue,
@@ -21,6 +23,8 @@ use crate::domain::{
 /// for each job.
 pub(super) struct CountedApart<'a> {
     queue: &'a Queue,
+    /// Parallel to the queue.
+    claims: &'a [Claim],
     busy: &'a HashSet<&'a str>,
     by_demands: Option<Groups<'a>>,
     by_matched_agents: Option<Groups<'a>>,
@@ -40,9 +44,10 @@ struct Group<'a> {
 // === impl CountedApart ===
 
 impl<'a> CountedApart<'a> {
-    pub(super) fn new(queue: &'a Queue, busy: &'a HashSet<&'a str>) -> Self {
+    pub(super) fn new(queue: &'a Queue, claims: &'a [Claim], busy: &'a HashSet<&'a str>) -> Self {
         Self {
             queue,
+            claims,
             busy,
             by_demands: None,
             by_matched_agents: None,
@@ -50,14 +55,14 @@ impl<'a> CountedApart<'a> {
     }
 
     pub(super) fn tally(&mut self, profile: &Profile) -> Tally {
-        let (queue, busy) = (self.queue, self.busy);
+        let (queue, claims, busy) = (self.queue, self.claims, self.busy);
         let groups = match profile.matching {
             Matching::Parent(_) => self
                 .by_matched_agents
-                .get_or_insert_with(|| grouped(queue, busy, matched_agents)),
+                .get_or_insert_with(|| grouped(queue, claims, busy, matched_agents)),
             _ => self
                 .by_demands
-                .get_or_insert_with(|| grouped(queue, busy, demands)),
+                .get_or_insert_with(|| grouped(queue, claims, busy, demands)),
         };
         let mut sum = Tally::default();
         for group in groups.values_mut() {
@@ -90,11 +95,13 @@ fn matched_agents(job: &JobRequest) -> usize {
 
 fn grouped<'a>(
     queue: &'a Queue,
+    claims: &[Claim],
     busy: &HashSet<&str>,
     address: fn(&JobRequest) -> usize,
 ) -> Groups<'a> {
     let mut groups = Groups::new();
-    for job in queue.jobs() {
+    let jobs = queue.jobs().iter().zip(claims);
+    for (job, _) in jobs.filter(|(_, claim)| **claim != Claim::Over) {
         let group = groups.entry(address(job)).or_insert_with(|| Group {
             job,
             tally: Tally::default(),

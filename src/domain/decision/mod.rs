@@ -1,6 +1,6 @@
 //! The decision on one pool: who counts which job, and why.
 //!
-//! May import: the claim, numbers, profiles, queues. Invariant: the numbers and
+//! May import: the claim, demands, jobs, numbers, profiles, queues. Invariant: the numbers and
 //! the reasons come from the same claims, so that an explanation can never
 //! contradict the number that it explains.
 
@@ -28,11 +28,10 @@ pub struct Decision {
     claims: Vec<Claim>,
     tallies: Vec<Tally>,
     unclaimed: usize,
-    /// Positions of running jobs whose agent's pod has ended.
-    over: HashSet<usize>,
 }
 
-/// What became of one job, with the reason.
+/// What became of one job, with the reason. Nobody is asked about a job that is
+/// [`Claim::Over`], so all lists are empty then.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
     /// Who has it among the contenders that share the pool.
@@ -43,9 +42,6 @@ pub struct Verdict {
     pub counted_apart_by: Vec<usize>,
     /// Who does not take it, and why.
     pub refusals: Vec<(usize, Refusal)>,
-    /// It is said to run, but the pod of its agent has ended: it needs no agent
-    /// any more, and nobody counts it.
-    pub is_over: bool,
 }
 
 /// Why nobody counts a job: the reason that is the easiest to mend, of all
@@ -86,24 +82,17 @@ impl Decision {
     pub fn new(queue: &Queue, contenders: &[Contender<'_>]) -> Self {
         let claims = claim(queue, contenders);
         let busy = busy_agents(queue);
-        let mut over = HashSet::new();
         let mut tallies = vec![Tally::default(); contenders.len()];
-        for (position, (job, claim)) in queue.jobs().iter().zip(&claims).enumerate() {
-            let Some(index) = claim.contender() else {
-                continue;
-            };
-            if has_ended(job, &contenders[index]) {
-                over.insert(position);
-            } else {
+        for (job, claim) in queue.jobs().iter().zip(&claims) {
+            if let Some(index) = claim.contender() {
                 tallies[index].add(tally(job, &busy));
             }
         }
         share_with_siblings(contenders, &mut tallies);
-        let mut apart = CountedApart::new(queue, &busy);
+        let mut apart = CountedApart::new(queue, &claims, &busy);
         for (contender, tally) in contenders.iter().zip(&mut tallies) {
             if !contender.profile.shares_the_pool() {
                 *tally = apart.tally(contender.profile);
-                take_off_ended(queue, contender, tally);
             }
         }
         let unclaimed = |(job, claim): &(&JobRequest, &Claim)| {
@@ -114,7 +103,6 @@ impl Decision {
             claims,
             tallies,
             unclaimed,
-            over,
         }
     }
 
@@ -122,6 +110,13 @@ impl Decision {
     #[must_use]
     pub fn number(&self, contender: usize, profile: &Profile) -> Number {
         Number::new(profile, self.tallies[contender])
+    }
+
+    /// Who has the job at this position of the queue, among the contenders that
+    /// share the pool.
+    #[must_use]
+    pub fn claim(&self, position: usize) -> Claim {
+        self.claims[position]
     }
 
     /// How many jobs nobody counts, so that no agent is started for them.
@@ -163,9 +158,12 @@ impl Decision {
         position: usize,
         contenders: &[Contender<'_>],
     ) -> impl Iterator<Item = usize> {
-        let claimed = self.claims[position].contender();
-        let apart = contenders.iter().enumerate().filter(|(_, contender)| {
-            !contender.profile.shares_the_pool() && contender.profile.fits(job).is_ok()
+        let claim = self.claims[position];
+        let claimed = claim.contender();
+        let apart = contenders.iter().enumerate().filter(move |(_, contender)| {
+            claim != Claim::Over
+                && !contender.profile.shares_the_pool()
+                && contender.profile.fits(job).is_ok()
         });
         claimed.into_iter().chain(apart.map(|(index, _)| index))
     }
@@ -185,8 +183,10 @@ impl Decision {
             others: Vec::new(),
             counted_apart_by: Vec::new(),
             refusals: Vec::new(),
-            is_over: self.over.contains(&position),
         };
+        if claim == Claim::Over {
+            return verdict;
+        }
         for (index, contender) in contenders.iter().enumerate() {
             if claim.contender() == Some(index) {
                 continue;
@@ -201,29 +201,6 @@ impl Decision {
             }
         }
         verdict
-    }
-}
-
-/// Does the job run on an agent whose pod has ended? The service is late then,
-/// or the snapshot: KEDA does not count the pod's Job any more, so a number that
-/// counted the job would make one Job too many.
-fn has_ended(job: &JobRequest, contender: &Contender<'_>) -> bool {
-    let ended = contender.jobs.map(|jobs| &jobs.ended);
-    job.state == JobState::Running
-        && ended
-            .zip(job.agent.as_deref())
-            .is_some_and(|(ended, agent)| ended.contains(agent))
-}
-
-/// The same for a contender that counts for itself.
-fn take_off_ended(queue: &Queue, contender: &Contender<'_>, tally: &mut Tally) {
-    if contender.jobs.is_none_or(|jobs| jobs.ended.is_empty()) {
-        return;
-    }
-    for job in queue.jobs() {
-        if has_ended(job, contender) && contender.profile.fits(job).is_ok() {
-            tally.without_one_running();
-        }
     }
 }
 

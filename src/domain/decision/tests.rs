@@ -159,8 +159,8 @@ fn what_keda_s_own_rules_count_is_not_unclaimed() {
     check(Matching::Parent("other".into()), 5);
 }
 
-/// The strategies of a `ScaledJob`, and a job whose pod has ended though the
-/// service still calls it running.
+/// A job whose pod has ended though the service still calls it running: nobody
+/// has it, by whatever rule, and nobody lacks it.
 #[test]
 fn a_job_whose_pod_has_ended_needs_no_agent() {
     let jobs = JobPods {
@@ -173,39 +173,54 @@ fn a_job_whose_pod_has_ended_needs_no_agent() {
         name: "a".into(),
     };
     let rule = DemandsRule::new("java", Compare::TriggerWithinJob, false);
-    for matching in [java(), Matching::Demands(rule)] {
-        let profile = profile(matching);
-        let contender = |jobs| Contender {
-            object: &object,
-            trigger: 0,
-            profile: &profile,
-            agents_named: &object.name,
-            limit: None,
-            jobs,
+    let check = |matching: &[Matching], jobs, expected: (Vec<u64>, usize)| {
+        let profiles: Vec<Profile> = matching.iter().cloned().map(profile).collect();
+        let contenders: Vec<Contender<'_>> = (0..)
+            .zip(&profiles)
+            .map(|(trigger, profile)| Contender {
+                object: &object,
+                trigger,
+                profile,
+                agents_named: &object.name,
+                limit: Some(3),
+                jobs,
+            })
+            .collect();
+        let queue = queue();
+        let decision = Decision::new(&queue, &contenders);
+        let of = |index| decision.number(index, &profiles[index]).value();
+        let numbers = (0..profiles.len()).map(of).collect();
+        assert_eq!((numbers, decision.unclaimed()), expected, "{matching:?}");
+        let by_reason = decision.unclaimed_by_reason(&queue, &contenders);
+        let sum: usize = by_reason.iter().map(|(_, count)| count).sum();
+        assert_eq!(sum, decision.unclaimed());
+        let nobody = Verdict {
+            claim: Claim::Over,
+            others: Vec::new(),
+            counted_apart_by: Vec::new(),
+            refusals: Vec::new(),
         };
-        let number = |jobs| {
-            let decision = Decision::new(&queue(), &[contender(jobs)]);
-            decision.number(0, &profile).value()
-        };
-        assert_eq!((number(None), number(Some(&jobs))), (4, 3), "{profile:?}");
-    }
-    let profile = profile(java());
-    let contenders = [Contender {
-        object: &object,
-        trigger: 0,
-        profile: &profile,
-        agents_named: &object.name,
-        limit: None,
-        jobs: Some(&jobs),
-    }];
-    let queue = queue();
-    let decision = Decision::new(&queue, &contenders);
-    let over: Vec<u64> = (0..)
-        .zip(queue.jobs())
-        .filter(|(position, job)| decision.verdict(job, *position, &contenders).is_over)
-        .map(|(_, job)| job.id.0)
-        .collect();
-    assert_eq!(over, [1]);
+        for (position, job) in queue.jobs().iter().enumerate() {
+            let is_over = jobs.is_some() && job.id == RequestId(1);
+            let verdict = decision.verdict(job, position, &contenders);
+            assert_eq!(verdict == nobody, is_over, "{verdict:?}");
+            assert_eq!(verdict.claim, decision.claim(position));
+            let mut told: Vec<usize> = verdict.claim.contender().into_iter().collect();
+            told.extend(verdict.counted_apart_by);
+            let counted: Vec<usize> = decision.counted_by(job, position, &contenders).collect();
+            assert_eq!(counted, told);
+        }
+    };
+    let (demands, parent) = (Matching::Demands(rule), Matching::Parent("template".into()));
+    check(&[java()], None, (vec![3], 2));
+    check(&[java()], Some(&jobs), (vec![3], 1));
+    check(&[demands.clone()], None, (vec![4], 1));
+    check(&[demands.clone()], Some(&jobs), (vec![3], 1));
+    check(&[parent.clone()], None, (vec![5], 0));
+    check(&[parent.clone()], Some(&jobs), (vec![4], 0));
+    let all = [java(), demands, parent];
+    check(&all, None, (vec![3, 4, 5], 0));
+    check(&all, Some(&jobs), (vec![3, 3, 4], 0));
 }
 
 #[test]

@@ -264,6 +264,37 @@ async fn the_number_fits_the_strategy_of_a_scaled_job() {
     assert_eq!(bench.number("job", contrary).await, 5);
 }
 
+/// Azure DevOps may call a job running for a while after its agent's pod ended.
+#[tokio::test(start_paused = true)]
+async fn a_job_whose_pod_has_ended_is_nobodys_and_says_so() {
+    let mut jobs = queued(2, &["java"]);
+    jobs[0].state = JobState::Running;
+    jobs[0].agent = Some("java-x1".into());
+    let bench = bench(jobs);
+    let java = Declared {
+        kind: Kind::ScaledJob,
+        ..declared("java", &[JAVA])
+    };
+    bench.declare([java, declared("any", &[ANY])]).await;
+    bench.jobs("java", 1, 1, &["java-x1"]);
+    assert_eq!(bench.number("java", JAVA).await, 1);
+    assert_eq!(bench.number("any", ANY).await, 0);
+    let status = bench.scaler.status(&Wanted::default());
+    let pool = &status.pools[0];
+    assert_eq!(pool.unclaimed, 0);
+    assert!(pool.jobs[0].counted_by.is_empty(), "{:?}", pool.jobs[0]);
+    assert_eq!(
+        pool.jobs[0].why,
+        ["its agent's pod has ended, so it needs no agent any more"]
+    );
+    let unclaimed = Wanted {
+        unclaimed: true,
+        ..Wanted::default()
+    };
+    let status = bench.scaler.status(&unclaimed);
+    assert!(status.pools[0].jobs.is_empty(), "{status:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_trigger_that_no_rule_grants_is_refused_without_a_request() {
     let bench = bench(java_and_plain());

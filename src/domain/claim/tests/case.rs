@@ -2,7 +2,8 @@
 //!
 //! May import: the module above. Invariant: whatever may tell two cases apart
 //! comes up often: names that two namespaces have, several triggers of one
-//! object, limits of none, agents that bear a name and agents that do not.
+//! object, limits of none, agents that bear a name and agents that do not, and
+//! some whose pods have ended.
 
 use std::collections::HashMap;
 
@@ -49,6 +50,7 @@ pub(super) struct Entrant {
     pub(super) trigger: u64,
     pub(super) profile: Profile,
     pub(super) limit: Option<u32>,
+    pub(super) jobs: Option<JobPods>,
 }
 
 /// A pool: who shares it, and its queue.
@@ -60,10 +62,11 @@ pub(super) struct Case {
 
 /// Who has a job, told without a position.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Holder {
-    object: ScalingObject,
-    trigger: u64,
-    owns: bool,
+pub(super) enum Holder {
+    Owner((ScalingObject, u64)),
+    Place((ScalingObject, u64)),
+    NeedsNone,
+    Nobody,
 }
 
 // === impl Entrant ===
@@ -76,7 +79,7 @@ impl Entrant {
             profile: &self.profile,
             agents_named: &self.object.name,
             limit: self.limit,
-            jobs: None,
+            jobs: self.jobs.as_ref(),
         }
     }
 }
@@ -96,21 +99,25 @@ impl Case {
         claim(&self.queue(), &self.contenders())
     }
 
-    /// How many jobs somebody has.
-    pub(super) fn claimed(&self) -> usize {
+    /// How many jobs somebody should have, and has not.
+    pub(super) fn left_out(&self) -> usize {
         let claims = self.claims();
-        claims.iter().filter(|c| c.contender().is_some()).count()
+        claims.iter().filter(|c| **c == Claim::Unclaimed).count()
     }
 
     /// Who has each job, whatever the order of the profiles.
-    pub(super) fn holders(&self) -> Vec<(u64, Option<Holder>)> {
+    pub(super) fn holders(&self) -> Vec<(u64, Holder)> {
         let holder = |claim: Claim| {
-            let entrant = &self.entrants[claim.contender()?];
-            Some(Holder {
-                object: entrant.object.clone(),
-                trigger: entrant.trigger,
-                owns: matches!(claim, Claim::Owned(_)),
-            })
+            let of = |index: usize| {
+                let entrant = &self.entrants[index];
+                (entrant.object.clone(), entrant.trigger)
+            };
+            match claim {
+                Claim::Owned(index) => Holder::Owner(of(index)),
+                Claim::Placed(index) => Holder::Place(of(index)),
+                Claim::Over => Holder::NeedsNone,
+                Claim::Unclaimed => Holder::Nobody,
+            }
         };
         let queue = self.queue();
         let jobs = queue.jobs().iter().map(|job| job.id.0);
@@ -128,7 +135,7 @@ impl Case {
 
 /// Cases of at most so many profiles and jobs.
 pub(super) fn case(profiles: usize, jobs: usize) -> impl Strategy<Value = Case> {
-    let profiles = prop::collection::vec(profile(), 1..=profiles);
+    let profiles = prop::collection::vec(profile(1.0 / profiles as f64), 1..=profiles);
     let jobs = prop::collection::vec(row(), 0..=jobs);
     (profiles, jobs).prop_map(|(profiles, rows)| Case {
         entrants: entrants(profiles),
@@ -136,17 +143,19 @@ pub(super) fn case(profiles: usize, jobs: usize) -> impl Strategy<Value = Case> 
     })
 }
 
-/// Name and namespace, the profile, and its limit.
-type Drawn = (usize, usize, Profile, Option<u32>);
+/// Name and namespace, the profile, its limit, and its Jobs.
+type Drawn = (usize, usize, Profile, Option<u32>, Option<JobPods>);
 
 /// Two profiles in three can be the same but for what the test is about.
-fn profile() -> impl Strategy<Value = Drawn> {
+/// `ended` is how often one has pods that have ended: about once in a case.
+fn profile(ended: f64) -> impl Strategy<Value = Drawn> {
     let declared = subsequence(CAPABILITIES.as_slice(), 0..=4);
     let rest = (0..3usize, 0..8u8, 0..2i32, 0..2u32);
     let limit = prop::option::weighted(0.7, 0..5u32);
     let place = (0..NAMES.len(), 0..2usize);
-    (place, declared, rest, limit).prop_map(
-        |((name, namespace), declared, (required, kind, priority, warm_agents), limit)| {
+    let ended = prop::option::weighted(ended, subsequence(AGENTS.as_slice(), 0..=2));
+    (place, declared, rest, limit, ended).prop_map(
+        |((name, namespace), declared, (required, kind, priority, warm_agents), limit, ended)| {
             let names = declared.iter().filter_map(|c| c.split('=').next());
             let requires = names.take(required.saturating_sub(1)).map(Into::into);
             let matching = match kind {
@@ -163,7 +172,11 @@ fn profile() -> impl Strategy<Value = Drawn> {
                 warm_agents,
                 priority,
             };
-            (name, namespace, profile, limit)
+            let jobs = ended.map(|ended| JobPods {
+                ended: ended.into_iter().map(Into::into).collect(),
+                ..JobPods::default()
+            });
+            (name, namespace, profile, limit, jobs)
         },
     )
 }
@@ -171,7 +184,7 @@ fn profile() -> impl Strategy<Value = Drawn> {
 /// Profiles with one name are triggers of one scaling object.
 fn entrants(drawn: Vec<Drawn>) -> Vec<Entrant> {
     let mut triggers: HashMap<ScalingObject, u64> = HashMap::new();
-    let entrant = |(name, namespace, profile, limit): Drawn| {
+    let entrant = |(name, namespace, profile, limit, jobs): Drawn| {
         let object = ScalingObject {
             namespace: ["ci", "team"][namespace].into(),
             name: NAMES[name].into(),
@@ -183,6 +196,7 @@ fn entrants(drawn: Vec<Drawn>) -> Vec<Entrant> {
             trigger: *trigger,
             profile,
             limit,
+            jobs,
         }
     };
     drawn.into_iter().map(entrant).collect()

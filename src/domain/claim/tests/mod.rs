@@ -212,6 +212,30 @@ fn triggers_of_one_object_have_one_limit() {
 }
 
 #[test]
+fn an_agent_whose_pod_has_ended_takes_no_place() {
+    let profiles = [contestant("linux: java", 0, Some(1))];
+    let jobs = JobPods {
+        ended: ["linux-1".into()].into(),
+        ..JobPods::default()
+    };
+    let mut contenders = contenders(&profiles);
+    let queue = Queue::new(vec![
+        job(1, "java", Some("linux-1")),
+        job(2, "java", Some("linux-2")),
+        job(3, "java", None),
+    ]);
+    let check = |contenders: &[Contender<'_>], expected: [Claim; 3]| {
+        assert_eq!(claim(&queue, contenders), expected);
+    };
+    use Claim::{Over, Owned, Unclaimed};
+    check(&contenders, [Owned(0), Owned(0), Unclaimed]);
+    contenders[0].jobs = Some(&jobs);
+    check(&contenders, [Over, Owned(0), Unclaimed]);
+    contenders[0].limit = Some(2);
+    check(&contenders, [Over, Owned(0), Claim::Placed(0)]);
+}
+
+#[test]
 fn a_job_moves_over_where_that_places_one_more() {
     // `narrow` would be preferred for both kinds, but only `wide` has docker.
     let profiles = [

@@ -28,6 +28,8 @@ pub(super) enum Prices {
 /// What the oracle says of a case.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Best {
+    /// Which jobs of the queue need no agent any more.
+    pub(super) over: Vec<bool>,
     /// The contender that owns each job of the queue.
     pub(super) owners: Vec<Option<usize>>,
     /// How many others each scaling object has, in the order of preference.
@@ -48,10 +50,11 @@ pub(super) type Supply = (Vec<usize>, i64);
 impl Best {
     pub(super) fn of(queue: &Queue, contenders: &[Contender<'_>], prices: Prices) -> Self {
         let order = order(contenders);
-        let owners: Vec<Option<usize>> = queue
-            .jobs()
-            .iter()
-            .map(|job| owner(job, contenders, &order))
+        let jobs = || queue.jobs().iter();
+        let over: Vec<bool> = jobs().map(|job| is_over(job, contenders)).collect();
+        let owners: Vec<Option<usize>> = jobs()
+            .zip(&over)
+            .map(|(job, over)| (!over).then(|| owner(job, contenders, &order))?)
             .collect();
         let owned = |place: &Place| {
             let owners = owners.iter().flatten();
@@ -62,12 +65,10 @@ impl Best {
             None => i64::MAX,
         });
         let mut supplies: Vec<Supply> = Vec::new();
-        for (job, _) in queue
-            .jobs()
-            .iter()
-            .zip(&owners)
-            .filter(|(_, owner)| owner.is_none())
-        {
+        for ((job, owner), over) in jobs().zip(&owners).zip(&over) {
+            if *over || owner.is_some() {
+                continue;
+            }
             let places = fitting(job, contenders, &order);
             match supplies.iter_mut().find(|(known, _)| *known == places) {
                 Some((_, count)) => *count += 1,
@@ -76,6 +77,7 @@ impl Best {
         }
         let counts = place(&supplies, &room.collect::<Vec<_>>(), prices);
         Self {
+            over,
             owners,
             counts,
             order,
@@ -93,6 +95,7 @@ impl Best {
             _ => None,
         };
         Self {
+            over: claims.iter().map(|claim| *claim == Claim::Over).collect(),
             owners: claims.iter().map(owner).collect(),
             counts: order.iter().map(placed).collect(),
             order: order.to_vec(),
@@ -144,6 +147,15 @@ fn preferred(a: &Contender<'_>, b: &Contender<'_>) -> Ordering {
         .then(a.object.namespace.cmp(&b.object.namespace))
         .then(a.object.name.cmp(&b.object.name))
         .then(a.trigger.cmp(&b.trigger))
+}
+
+/// Does it run on a pod that somebody's Jobs say has ended?
+fn is_over(job: &JobRequest, contenders: &[Contender<'_>]) -> bool {
+    let Some(agent) = &job.agent else {
+        return false;
+    };
+    let mut jobs = contenders.iter().filter_map(|contender| contender.jobs);
+    job.state == JobState::Running && jobs.any(|jobs| jobs.ended.contains(agent))
 }
 
 fn owner(job: &JobRequest, contenders: &[Contender<'_>], order: &[Place]) -> Option<usize> {
