@@ -1,16 +1,16 @@
 //! The claim: which profile of a pool each job belongs to.
 //!
-//! May import: profiles, jobs, queues. Invariant: each job is claimed by at
-//! most one of the profiles that share the pool; the result depends on the
-//! queue and the profiles alone, and not on their order.
+//! May import: its siblings, profiles, jobs, queues, scaling objects' Jobs.
+//! Invariant: each job is claimed by at most one of the profiles that share the
+//! pool; the result depends on the queue and the profiles alone, not their order.
 //!
-//! A running job whose agent's pod has ended is nobody's any more. Any other one
-//! belongs to the profile whose agents bear its agent's name.
-//! The rest is placed together: as many as the limits allow, then with the
-//! most specific profile, then by priority, then by name. A limit is a scaling
-//! object's, so the places are too; which of its triggers has the job is asked
-//! last. Triggers that follow KEDA's own rules (`demands`, `parent`) take no part
-//! and count for themselves.
+//! A running job whose agent's pod has ended is nobody's any more; any other one
+//! belongs to the profile whose agents bear its agent's name. The rest is placed
+//! together: as many as the limits allow, then with the most specific profile,
+//! then by priority, then by name. A limit is a scaling object's, so the places
+//! are too, and which of its triggers has the job is asked last. Triggers that
+//! follow KEDA's own rules (`demands`, `parent`) take no part and count for
+//! themselves.
 
 mod flow;
 mod kinds;

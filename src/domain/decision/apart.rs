@@ -84,11 +84,13 @@ impl<'a> CountedApart<'a> {
     }
 }
 
-fn demands(job: &JobRequest) -> usize {
+/// The address of what such jobs share.
+pub(super) fn demands(job: &JobRequest) -> usize {
     Arc::as_ptr(&job.demands).addr()
 }
 
-fn matched_agents(job: &JobRequest) -> usize {
+/// The address of what such jobs share; 0 where it was not told.
+pub(super) fn matched_agents(job: &JobRequest) -> usize {
     let agents = job.matched_agents.as_ref();
     agents.map_or(0, |agents| agents.as_ptr().addr())
 }

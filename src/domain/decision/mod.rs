@@ -1,20 +1,16 @@
 //! The decision on one pool: who counts which job, and why.
 //!
-//! May import: the claim, demands, jobs, numbers, profiles, queues. Invariant: the numbers and
-//! the reasons come from the same claims, so that an explanation can never
-//! contradict the number that it explains.
+//! May import: the claim, jobs, numbers, profiles, queues. Invariant: the
+//! numbers and the reasons come from the same claims, so that an explanation can
+//! never contradict the number that it explains.
 
 mod apart;
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::collections::{HashMap, HashSet};
 
 use self::apart::CountedApart;
 use super::{
     claim::{Claim, Contender, claim},
-    demand::Demands,
     job::{JobRequest, JobState},
     number::{Number, Tally},
     pool::Queue,
@@ -134,14 +130,14 @@ impl Decision {
         contenders: &[Contender<'_>],
     ) -> [(WhyUnclaimed, usize); 3] {
         let mut counts = WhyUnclaimed::ALL.map(|why| (why, 0));
-        // Jobs share their demands in memory, so each list is asked about once.
-        let mut known: HashMap<*const Demands, Option<WhyUnclaimed>> = HashMap::new();
+        // Jobs share in memory what profiles look at, so each is asked about once.
+        let mut known: HashMap<(usize, usize), Option<WhyUnclaimed>> = HashMap::new();
         for (job, claim) in queue.jobs().iter().zip(&self.claims) {
             if *claim != Claim::Unclaimed {
                 continue;
             }
             let why = known
-                .entry(Arc::as_ptr(&job.demands))
+                .entry((apart::demands(job), apart::matched_agents(job)))
                 .or_insert_with(|| why_unclaimed(job, contenders));
             for (reason, count) in &mut counts {
                 *count += usize::from(Some(*reason) == *why);

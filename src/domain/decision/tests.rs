@@ -251,3 +251,34 @@ fn what_nobody_takes_has_a_reason() {
         [("limit", 1), ("not-asked-for", 1), ("demands", 2)]
     );
 }
+
+/// Two jobs share their demands in memory, but only one has the parent's name.
+#[test]
+fn reasons_and_the_number_without_one_agree_where_only_the_parent_differs() {
+    let counted = job(1, JobState::Queued, None, &["java"]);
+    let left = JobRequest {
+        id: RequestId(2),
+        matched_agents: None,
+        ..counted.clone()
+    };
+    let object = ScalingObject {
+        namespace: "ci".into(),
+        name: "a".into(),
+    };
+    let profile = profile(Matching::Parent("template".into()));
+    let contenders = [Contender {
+        object: &object,
+        trigger: 0,
+        profile: &profile,
+        agents_named: &object.name,
+        limit: None,
+        jobs: None,
+    }];
+    for jobs in [[counted.clone(), left.clone()], [left, counted]] {
+        let queue = Queue::new(jobs.into());
+        let decision = Decision::new(&queue, &contenders);
+        let reasons = decision.unclaimed_by_reason(&queue, &contenders);
+        let sum: usize = reasons.iter().map(|(_, count)| count).sum();
+        assert_eq!((sum, decision.unclaimed()), (1, 1));
+    }
+}
