@@ -211,16 +211,17 @@ fn a_job_whose_pod_has_ended_needs_no_agent() {
             assert_eq!(counted, told);
         }
     };
-    let (demands, parent) = (Matching::Demands(rule), Matching::Parent("template".into()));
-    check(&[java()], None, (vec![3], 2));
-    check(&[java()], Some(&jobs), (vec![3], 1));
-    check(&[demands.clone()], None, (vec![4], 1));
-    check(&[demands.clone()], Some(&jobs), (vec![3], 1));
-    check(&[parent.clone()], None, (vec![5], 0));
-    check(&[parent.clone()], Some(&jobs), (vec![4], 0));
-    let all = [java(), demands, parent];
-    check(&all, None, (vec![3, 4, 5], 0));
-    check(&all, Some(&jobs), (vec![3, 3, 4], 0));
+    let parent = Matching::Parent("template".into());
+    let all = [java(), Matching::Demands(rule), parent];
+    for (of, before, after) in [
+        (0..1, (vec![3], 2), (vec![3], 1)),
+        (1..2, (vec![4], 1), (vec![3], 1)),
+        (2..3, (vec![5], 0), (vec![4], 0)),
+        (0..3, (vec![3, 4, 5], 0), (vec![3, 3, 4], 0)),
+    ] {
+        check(&all[of.clone()], None, before);
+        check(&all[of], Some(&jobs), after);
+    }
 }
 
 #[test]
