@@ -1,7 +1,7 @@
-//! What of scaling objects is kept, and what is news.
+//! What is read of a scaling object, and what of it is news.
 //!
-//! May import: the module that it tests. Invariant: rows are as the apiserver
-//! sends them.
+//! May import: its siblings, domain. Invariant: objects are given as the
+//! apiserver sends them, in JSON.
 
 use serde_json::{Value, json};
 
