@@ -439,7 +439,7 @@ fn what_cannot_be_read_has_its_own_code() {
     assert!(text(&output.stdout).starts_with("1 scaling object with 1 trigger in 1 file"));
     let errors = text(&output.stderr);
     assert!(
-        errors.contains("cannot read") && errors.contains("missing.yaml"),
+        errors.contains("cannot be read") && errors.contains("missing.yaml"),
         "{errors}"
     );
     assert_eq!(run(&[], "").status.code(), Some(64));

@@ -19,6 +19,7 @@ use imports::imports;
 /// it may use the domain, and only what is above all may use it.
 const FLOORS: &[(&str, u8)] = &[
     ("domain", 0),
+    ("bounded", 1),
     ("config", 1),
     ("telemetry", 1),
     ("ports", 1),

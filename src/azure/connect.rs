@@ -1,14 +1,12 @@
 //! Connections: whom a server's certificate must come from, which proxy lies
 //! between, how long it may take.
 //!
-//! May import: config. Invariants: a private authority is trusted beside the
+//! May import: config, bounded. Invariants: a private authority is trusted beside the
 //! system's and never in place of a check; a proxy's password is in no message;
 //! no redirect is followed, since what is sent is meant for one host.
 
 use std::{
     error::Error,
-    fs::File,
-    io::Read as _,
     path::Path,
     sync::{Mutex, PoisonError},
     time::Duration,
@@ -19,7 +17,10 @@ use secrecy::ExposeSecret as _;
 use tokio::time::Instant;
 
 use super::{ClientError, answer::shorten, credential::Hidden};
-use crate::config::{ConnectionSettings, ProxyConfig};
+use crate::{
+    bounded,
+    config::{ConnectionSettings, ProxyConfig},
+};
 
 /// How long a request may take unless the settings say otherwise.
 pub(super) const USUAL_REQUEST: Duration = Duration::from_secs(30);
@@ -119,18 +120,10 @@ fn client(
 
 /// The text of the private authorities; none where there are none.
 fn authorities(settings: &ConnectionSettings) -> Result<Vec<u8>, ClientError> {
-    let mut pem = Vec::new();
     let Some(path) = &settings.ca else {
-        return Ok(pem);
+        return Ok(Vec::new());
     };
-    File::open(path)
-        .and_then(|file| file.take(LARGEST_CA + 1).read_to_end(&mut pem))
-        .map_err(|error| unusable(path, format!("cannot be read ({error}); is it mounted?")))?;
-    if pem.len() as u64 > LARGEST_CA {
-        let what = format!("is larger than {LARGEST_CA} bytes; is it the right file?");
-        return Err(unusable(path, what));
-    }
-    Ok(pem)
+    bounded::read(path, LARGEST_CA).map_err(|error| unusable(path, error.to_string()))
 }
 
 fn certificates(pem: &[u8]) -> Result<Vec<Certificate>, &'static str> {

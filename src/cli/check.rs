@@ -1,6 +1,6 @@
 //! `azp-scaler check`: scaling objects in files, before anybody applies them.
 //!
-//! May import: config, domain. Invariants: it asks neither a cluster nor Azure
+//! May import: config, domain, bounded. Invariants: it asks neither a cluster nor Azure
 //! DevOps; exit code 0 is «nothing wrong», 1 «problems», 2 «not everything
 //! could be read», and each is said in words as well.
 
@@ -10,7 +10,7 @@ mod trigger;
 mod yaml;
 
 use std::{
-    io::{self, Read as _, Write as _},
+    io::{self, Write as _},
     path::Path,
     process::ExitCode,
 };
@@ -20,7 +20,10 @@ use self::{
     object::{Placed, Wanted, twins},
     yaml::{Broken, Place, documents},
 };
-use crate::config::CheckConfig;
+use crate::{
+    bounded::{FileError, read_text, text_of},
+    config::CheckConfig,
+};
 
 /// Manifests are far smaller, and a whole one is kept in memory.
 const LARGEST: u64 = 32 << 20;
@@ -45,7 +48,7 @@ pub(super) fn check(config: &CheckConfig) -> anyhow::Result<ExitCode> {
                 };
                 check_file(file, wanted, &mut report, &mut placed);
             }
-            Err(error) => report.unreadable.push(format!("{name}: {error}")),
+            Err(error) => report.unreadable.push(format!("{name} {error}")),
         }
     }
     let text = if config.json {
@@ -56,7 +59,7 @@ pub(super) fn check(config: &CheckConfig) -> anyhow::Result<ExitCode> {
     // Whoever stops reading, as `head` does, still gets the exit code.
     let _ = writeln!(io::stdout(), "{text}");
     for unreadable in &report.unreadable {
-        eprintln!("azp-scaler: cannot read {unreadable}");
+        eprintln!("azp-scaler: {unreadable}");
     }
     let problems = report.errors + if config.strict { report.warnings } else { 0 };
     Ok(if !report.unreadable.is_empty() {
@@ -68,20 +71,12 @@ pub(super) fn check(config: &CheckConfig) -> anyhow::Result<ExitCode> {
     })
 }
 
-fn read(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    let read = if path == Path::new("-") {
-        io::stdin().lock().take(LARGEST).read_to_string(&mut text)
+fn read(path: &Path) -> Result<String, FileError> {
+    if path == Path::new("-") {
+        text_of(io::stdin().lock(), LARGEST)
     } else {
-        std::fs::File::open(path)?
-            .take(LARGEST)
-            .read_to_string(&mut text)
-    };
-    if read? as u64 == LARGEST {
-        let what = format!("it is larger than {} MiB; split it", LARGEST >> 20);
-        return Err(io::Error::other(what));
+        read_text(path, LARGEST)
     }
-    Ok(text)
 }
 
 fn check_file(file: File<'_>, wanted: Wanted<'_>, report: &mut Report, all: &mut Vec<Placed>) {

@@ -1,17 +1,14 @@
 //! Secrets: from a variable or a file, never from a flag.
 //!
-//! May import: its siblings. Invariant: a secret is whole and can stand in an
+//! May import: its siblings, bounded. Invariant: a secret is whole and can stand in an
 //! HTTP header, and no message holds any of it.
 
-use std::{
-    fs::File,
-    io::{self, Read as _},
-    path::Path,
-};
+use std::path::Path;
 
 use secrecy::SecretString;
 
 use super::{ConfigError, Environment};
+use crate::bounded::{FileError, read_text};
 
 /// Far above any token; a file that is larger is another file.
 const LARGEST: u64 = 64 * 1024;
@@ -29,12 +26,8 @@ pub(super) struct Places<'a> {
 /// Why there is no secret.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SecretError {
-    #[error("cannot read {path}: {cause}; check that the file is there and may be read")]
-    Unreadable { path: String, cause: io::Error },
-    #[error("is larger than {LARGEST} bytes; is it the right file?")]
-    TooLarge,
-    #[error("is not text; is it the right file?")]
-    NotText,
+    #[error("{path} {cause}")]
+    File { path: String, cause: FileError },
     #[error("is empty; put the secret there")]
     Empty,
     #[error("holds a space, a line break or another character that no token has; copy it again")]
@@ -63,17 +56,10 @@ impl Places<'_> {
 
 /// The secret that a file holds now.
 pub(super) fn from_file(path: &Path) -> Result<SecretString, SecretError> {
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes))
-        .map_err(|cause| SecretError::Unreadable {
-            path: path.display().to_string(),
-            cause,
-        })?;
-    if bytes.len() as u64 > LARGEST {
-        return Err(SecretError::TooLarge);
-    }
-    let text = String::from_utf8(bytes).map_err(|_| SecretError::NotText)?;
+    let text = read_text(path, LARGEST).map_err(|cause| SecretError::File {
+        path: path.display().to_string(),
+        cause,
+    })?;
     checked(&text)
 }
 

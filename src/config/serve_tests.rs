@@ -130,7 +130,7 @@ fn a_secret_comes_from_its_variable_or_its_file() {
     check_refused(
         &[URL, "--token-file", "/nowhere/token"],
         &[],
-        &[("AZP_TOKEN_FILE", "cannot read /nowhere/token")],
+        &[("AZP_TOKEN_FILE", "/nowhere/token cannot be read")],
     );
 }
 

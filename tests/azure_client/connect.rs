@@ -119,7 +119,7 @@ fn an_authority_that_cannot_be_read_is_told_with_its_file() {
             "{error}"
         );
     };
-    check(None, "is it mounted?");
+    check(None, "is it there");
     check(Some(""), "holds no certificate");
     check(Some("-----BEGIN CERTIFICATE-----\nAAAA"), "PEM");
 }

@@ -247,7 +247,7 @@ async fn an_assertion_is_read_at_each_exchange() {
         token_file: token_file.clone(),
     }));
     let path = token_file.to_str().unwrap();
-    fails(&client, "credential-missing", &[path, "is it mounted?"]).await;
+    fails(&client, "credential-missing", &[path, "is it there"]).await;
     assert_eq!(cloud.asked(), 0, "no request without an assertion");
     cloud.write("assertion", "s3cr3tXmalformed");
     advance(Duration::from_secs(60)).await;

@@ -141,7 +141,7 @@ async fn files_that_cannot_be_used_leave_the_old_certificate() {
     let gone = async |secret: &mut Secret, _: &Authority| {
         fs::remove_file(secret.path("..data").join("tls.key")).unwrap();
     };
-    check_kept(gone, &["--tls-key", "cannot read", "tls.key"]).await;
+    check_kept(gone, &["--tls-key", "cannot be read", "tls.key"]).await;
 }
 
 /// Written one after the other: what is between is no reason to warn.

@@ -22,7 +22,7 @@ async fn files_that_cannot_be_used_are_refused_with_flag_file_and_remedy() {
     let nowhere = || secret.path("nowhere");
 
     let (cert, key, client_ca) = (nowhere(), nowhere(), Some(nowhere()));
-    let missing = ["cannot read", "nowhere", "check that the file is there"];
+    let missing = ["cannot be read", "nowhere", "is it there"];
     for (files, flag) in [
         (TlsFiles { cert, ..files() }, "--tls-cert: "),
         (TlsFiles { key, ..files() }, "--tls-key: "),
@@ -110,7 +110,7 @@ fn the_program_does_not_start_with_them() {
     let told = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{told}");
     assert!(
-        told.contains("--tls-cert: cannot read /nowhere/tls.crt"),
+        told.contains("--tls-cert: /nowhere/tls.crt cannot be read"),
         "{told}"
     );
 }

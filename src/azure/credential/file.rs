@@ -1,6 +1,6 @@
 //! Tokens in files, as Kubernetes mounts a Secret's keys.
 //!
-//! May import: ports. Invariant: what a file holds now is what is used now. It
+//! May import: ports, bounded. Invariant: what a file holds now is what is used now. It
 //! is read anew each time: a few bytes from memory, beside a request over TLS,
 //! and no question of which change a time stamp would have missed.
 
@@ -11,9 +11,11 @@ use std::{
 
 use futures::future::{BoxFuture, FutureExt as _};
 use secrecy::SecretString;
-use tokio::{fs::File, io::AsyncReadExt as _};
 
-use crate::ports::{ReadError, Tokens};
+use crate::{
+    bounded,
+    ports::{ReadError, Tokens},
+};
 
 /// Far above any token; a file that is larger is another file. In bytes.
 const LARGEST: u64 = 64 << 10;
@@ -34,16 +36,9 @@ impl TokenFile {
 
     /// What the file holds, without white space around it.
     async fn read(&self) -> Result<SecretString, String> {
-        let opened = File::open(&self.path).await;
-        let file = opened.map_err(|error| format!("cannot be read ({error}); is it mounted?"))?;
-        let mut text = String::new();
-        let read = file.take(LARGEST + 1).read_to_string(&mut text).await;
-        read.map_err(|error| format!("cannot be read ({error}); is it the right file?"))?;
-        if text.len() as u64 > LARGEST {
-            return Err(format!(
-                "is larger than {LARGEST} bytes; is it the right file?"
-            ));
-        }
+        let read = bounded::read_apart(&self.path, LARGEST).await;
+        let text = read.and_then(bounded::text);
+        let text = text.map_err(|error| error.to_string())?;
         let token = text.trim();
         if token.is_empty() {
             return Err("is empty; put the token there".into());
@@ -108,7 +103,7 @@ mod tests {
                 (got, expected) => panic!("{got:?} instead of {expected:?}"),
             }
         };
-        check(None, Err("is it mounted?")).await;
+        check(None, Err("is it there")).await;
         check(Some(b"s3cr3t1\n"), Ok("s3cr3t1")).await;
         // Of the same length, and at once.
         check(Some(b"s3cr3t2\n"), Ok("s3cr3t2")).await;

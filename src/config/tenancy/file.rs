@@ -1,12 +1,10 @@
 //! The tenancy file: organizations, credentials, own tokens.
 //!
-//! May import: its siblings, domain. Invariant: what the file leaves out is
+//! May import: its siblings, domain, bounded. Invariant: what the file leaves out is
 //! never wider than what its reader would expect: a key without a value is a
 //! problem, not «all»; an organization that a credential names is on the list.
 
 use std::{
-    fs::File,
-    io::Read as _,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -20,10 +18,13 @@ use super::{
     sources,
     tree::{self, Fields, Notes, Place, Value},
 };
-use crate::domain::{
-    organization::OrganizationUrl,
-    pool::{PoolId, PoolRef},
-    tenancy::{CredentialRule, NamespacePattern, Rules},
+use crate::{
+    bounded::read_text,
+    domain::{
+        organization::OrganizationUrl,
+        pool::{PoolId, PoolRef},
+        tenancy::{CredentialRule, NamespacePattern, Rules},
+    },
 };
 
 /// Ten thousand credentials are below it; in bytes.
@@ -60,23 +61,7 @@ impl TenancyConfig {
         problems: &mut ConfigError,
     ) -> Option<Self> {
         let name = path.display().to_string();
-        let mut text = String::new();
-        let read =
-            File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_string(&mut text));
-        if let Err(error) = read {
-            problems.add(
-                &name,
-                format_args!("cannot be read ({error}); is it mounted?"),
-            );
-            return None;
-        }
-        if text.len() as u64 > LARGEST {
-            problems.add(
-                &name,
-                format_args!("is larger than {LARGEST} bytes; is it the right file?"),
-            );
-            return None;
-        }
+        let text = problems.take(&name, read_text(path, LARGEST))?;
         Self::parse(&text, environment, &mut Notes::new(&name, problems))
     }
 

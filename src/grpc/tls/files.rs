@@ -1,12 +1,11 @@
 //! The files of TLS: read within bounds, and made into what serves.
 //!
-//! May import: config (where the files are). Invariant: a certificate without
+//! May import: config (where the files are), bounded. Invariant: a certificate without
 //! its key, or with another's, is refused here and never serves; a message names
 //! flag, file and remedy, and holds nothing of the file.
 
 use std::{
     hash::{DefaultHasher, Hash as _, Hasher as _},
-    io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -21,10 +20,12 @@ use rustls_pki_types::{
     CertificateDer, PrivateKeyDer,
     pem::{self, PemObject as _},
 };
-use tokio::{fs::File, io::AsyncReadExt as _};
 
 use super::validity;
-use crate::config::TlsFiles;
+use crate::{
+    bounded::{self, FileError},
+    config::TlsFiles,
+};
 
 /// Far above any chain or bundle; a file that is larger is another file.
 const LARGEST: u64 = 1 << 20;
@@ -39,23 +40,16 @@ const CLIENT_CA: &str = "--tls-client-ca";
 /// Why the files of TLS cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// A file is not there, or may not be read.
-    #[error("{flag}: cannot read {}: {cause}; check that the file is there and may be read", .path.display())]
-    Unreadable {
+    /// A file is not there, may not be read, or is too large to be what it
+    /// should be.
+    #[error("{flag}: {} {cause}", .path.display())]
+    File {
         /// The flag that names it.
         flag: &'static str,
         /// The file.
         path: PathBuf,
         /// Why.
-        cause: io::Error,
-    },
-    /// A file is too large to be what it should be.
-    #[error("{flag}: {} is larger than {LARGEST} bytes; is it the right file?", .path.display())]
-    TooLarge {
-        /// The flag that names it.
-        flag: &'static str,
-        /// The file.
-        path: PathBuf,
+        cause: FileError,
     },
     /// A file does not hold what it should, in PEM.
     #[error("{flag}: {} holds no {wanted} in PEM: {why}; is it the right file, and written to its end?", .path.display())]
@@ -129,21 +123,12 @@ impl Pem {
 }
 
 async fn content(flag: &'static str, path: &Path) -> Result<Vec<u8>, TlsError> {
-    let mut bytes = Vec::new();
-    let read = async {
-        let file = File::open(path).await?;
-        file.take(LARGEST + 1).read_to_end(&mut bytes).await
-    };
-    read.await.map_err(|cause| TlsError::Unreadable {
+    let read = bounded::read_apart(path, LARGEST).await;
+    read.map_err(|cause| TlsError::File {
         flag,
         path: path.to_owned(),
         cause,
-    })?;
-    if bytes.len() as u64 > LARGEST {
-        let path = path.to_owned();
-        return Err(TlsError::TooLarge { flag, path });
-    }
-    Ok(bytes)
+    })
 }
 
 // === impl Identity ===
