@@ -50,7 +50,8 @@ pub(super) fn job(page: &StatusPage, id: u64) -> Result<String, String> {
                 by => lines.add(1, format_args!("{} counts it:", by.join(", "))),
             }
             lines.all(2, &job.why);
-            if job.counted_by.is_empty() {
+            // One that runs has its agent.
+            if job.counted_by.is_empty() && job.state != "running" {
                 lines.add(1, REMEDY);
             }
             lines.add(1, read(pool));
