@@ -493,3 +493,16 @@ fn the_documentation_stands_the_check() {
     }
     assert!(examples > 0);
 }
+
+#[test]
+fn nothing_in_a_file_reaches_the_terminal_raw() {
+    let metadata = ["poolName: linux", r#"strategy: "\e[2J\x9B\u202E""#];
+    let output = run(&["-"], &scaled_job("default", &metadata));
+    let told = text(&output.stdout);
+    assert!(
+        told.contains(r"is \u{1b}[2j\u{9b}\u{202e}, and the ScaledJob's"),
+        "{told:?}"
+    );
+    let raw = |c: char| c != '\n' && (c.is_control() || c == '\u{202e}');
+    assert!(!told.contains(raw), "{told:?}");
+}

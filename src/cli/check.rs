@@ -20,6 +20,7 @@ use self::{
     object::{Placed, Wanted, twins},
     yaml::{Broken, Place, documents},
 };
+use super::plain::Plain;
 use crate::{
     bounded::{FileError, read_text, text_of},
     config::CheckConfig,
@@ -59,7 +60,7 @@ pub(super) fn check(config: &CheckConfig) -> anyhow::Result<ExitCode> {
     // Whoever stops reading, as `head` does, still gets the exit code.
     let _ = writeln!(io::stdout(), "{text}");
     for unreadable in &report.unreadable {
-        eprintln!("azp-scaler: {unreadable}");
+        eprintln!("azp-scaler: {}", Plain(unreadable));
     }
     let problems = report.errors + if config.strict { report.warnings } else { 0 };
     Ok(if !report.unreadable.is_empty() {

@@ -13,6 +13,7 @@ use std::{
 
 use super::{
     ask::{AskError, get_text, read},
+    plain::Plain,
     status_page::StatusPage,
 };
 use crate::config::{ExplainConfig, Subject};
@@ -30,7 +31,7 @@ pub(super) async fn explain(config: &ExplainConfig) -> ExitCode {
     let (text, page) = match answer.await {
         Ok(answer) => answer,
         Err(error) => {
-            eprintln!("azp-scaler: {error}{}", remedy(&error));
+            eprintln!("azp-scaler: {}{}", Plain(&error), remedy(&error));
             return CANNOT_ASK.into();
         }
     };

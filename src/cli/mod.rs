@@ -8,6 +8,7 @@ mod check;
 mod demo;
 mod emulator;
 mod explain;
+mod plain;
 mod serve;
 mod status_page;
 

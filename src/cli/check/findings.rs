@@ -8,6 +8,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::yaml::Place;
+use crate::cli::plain::Plain;
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -130,7 +131,7 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for finding in &self.findings {
-            writeln!(f, "{finding}")?;
+            writeln!(f, "{}", Plain(finding))?;
         }
         write!(
             f,

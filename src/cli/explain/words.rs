@@ -1,12 +1,15 @@
 //! The status page in words that a pipeline's author understands.
 //!
-//! May import: domain, its siblings. Invariant: pure; `Err` holds the words for
-//! what is not there.
+//! May import: domain, its siblings. Invariants: pure; `Err` holds the words for
+//! what is not there; what is on the page cannot do anything to a terminal.
 
 use std::fmt::{self, Write as _};
 
 use crate::{
-    cli::status_page::{JobStatus, PoolStatus, ProfileStatus, StatusPage},
+    cli::{
+        plain::Plain,
+        status_page::{JobStatus, PoolStatus, ProfileStatus, StatusPage},
+    },
     domain::profile::ScalingObject,
 };
 
@@ -25,7 +28,7 @@ struct Lines(String);
 impl Lines {
     fn add(&mut self, depth: usize, line: impl fmt::Display) {
         // Writing into memory does not fail.
-        let _ = writeln!(self.0, "{:1$}{line}", "", 2 * depth);
+        let _ = writeln!(self.0, "{:1$}{2}", "", 2 * depth, Plain(line));
     }
 
     fn all(&mut self, depth: usize, lines: &[String]) {

@@ -107,3 +107,43 @@ fn a_page_is_not_longer_than_somebody_reads() {
     );
     assert!(told.ends_with("    and 50 more\n"), "{told}");
 }
+
+#[test]
+fn nothing_on_the_page_reaches_the_terminal_raw() {
+    let evil = "\u{1b}]0;owned\u{7}\u{9b}2J\n\u{202e}";
+    let job = json!({
+        "id": 7, "state": evil, "agent": evil, "pipeline": evil, "run": evil,
+        "demands": [evil], "why": [evil],
+    });
+    let profile = json!({
+        "namespace": evil, "name": evil, "matches": evil, "number": 1, "sum": evil,
+        "jobsPerAgent": 1, "notices": [evil],
+    });
+    let page = page(json!({
+        "version": evil, "learningSecondsLeft": 3.0,
+        "refused": [{ "namespace": evil, "name": evil, "why": evil }],
+        "pools": [{
+            "organization": evil, "pool": evil, "unclaimed": 1, "profiles": [profile],
+            "failure": { "kind": "server", "message": evil, "times": 1 }, "jobs": [job],
+        }],
+    }));
+    let named = ScalingObject {
+        namespace: evil.into(),
+        name: evil.into(),
+    };
+    for told in [
+        Ok(everything(&page)),
+        super::job(&page, 7),
+        super::job(&page, 8),
+        object(&page, &named),
+        object(&page, &linux()),
+    ] {
+        let told = told.unwrap_or_else(|told| told);
+        assert!(
+            told.contains(r"\u{1b}]0;owned\u{7}\u{9b}2J\n\u{202e}"),
+            "{told:?}"
+        );
+        let raw = |c: char| c != '\n' && (c.is_control() || c == '\u{202e}');
+        assert!(!told.contains(raw), "{told:?}");
+    }
+}
