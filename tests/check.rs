@@ -506,3 +506,16 @@ fn nothing_in_a_file_reaches_the_terminal_raw() {
     let raw = |c: char| c != '\n' && (c.is_control() || c == '\u{202e}');
     assert!(!told.contains(raw), "{told:?}");
 }
+
+/// However many keys somebody has pasted there, one line says so.
+#[test]
+fn more_keys_than_the_scaler_reads_are_one_problem() {
+    let keys: Vec<String> = (0..20_000).map(|key| format!("key{key}: x")).collect();
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    let all = [&["poolName: linux"], &keys[..]].concat();
+    check(
+        &scaled_object(&all),
+        1,
+        &["-:13:5: error: metadata: has 20002 keys; the scaler reads 128 at most"],
+    );
+}

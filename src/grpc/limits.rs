@@ -1,14 +1,11 @@
 //! What a call may hold.
 //!
-//! May import: its siblings. Invariant: pure. What is beyond a limit is refused
+//! May import: its siblings, domain. Invariant: pure. What is beyond a limit is refused
 //! before anybody parses or remembers it, and the message names the limit: a
 //! caller can be anybody, and what he sends is kept for each scaling object.
 
 use super::proto::ScaledObjectRef;
-
-/// KEDA 2.21: sends the trigger's metadata as they are. There are about thirty
-/// keys that mean something here.
-const MOST_KEYS: usize = 128;
+use crate::domain::trigger::MOST_KEYS;
 
 /// In bytes. The longest key that means something has 36.
 const LONGEST_KEY: usize = 256;

@@ -8,7 +8,7 @@
 use crate::domain::{
     declared::ScalerAddress,
     trigger::{
-        Trigger,
+        MOST_KEYS, Trigger,
         keys::{self, Origin},
     },
 };
@@ -75,6 +75,15 @@ pub(super) fn check(
         texts: Vec::new(),
         findings: Vec::new(),
     };
+    let keys = metadata.map().map_or(0, <[_]>::len);
+    if keys > MOST_KEYS {
+        let what = format!("has {keys} keys; the scaler reads {MOST_KEYS} at most");
+        trigger.find(Level::Error, "metadata", what);
+        return Checked {
+            findings: trigger.findings,
+            trigger: None,
+        };
+    }
     trigger.values();
     trigger.connection();
     trigger.kind();

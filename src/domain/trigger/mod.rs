@@ -19,6 +19,10 @@ use super::{
     profile::{Counting, Profile},
 };
 
+/// KEDA 2.21: sends the trigger's metadata as they are. There are about forty keys
+/// that mean something here; what has more than this many is no trigger.
+pub const MOST_KEYS: usize = 128;
+
 /// A trigger of a scaling object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trigger {
