@@ -142,7 +142,7 @@ fn each_problem_is_told_at_its_key() {
             1,
             &[
                 "-:16:7: error: caseInsensitiveDemandsProcessing: yes is a boolean to YAML, and \
-                 KEDA wants text; quote it: \"true\"",
+                 KEDA wants text; quote it: \"yes\", or \"true\" where that is meant",
             ],
         ),
         (

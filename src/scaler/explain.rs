@@ -3,7 +3,7 @@
 //! May import: its siblings, pools, domain. Invariant: what is told comes from
 //! the very decision that the answers come from.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     Inner,
@@ -61,7 +61,7 @@ pub(super) fn status(inner: &Inner, wanted: &Wanted) -> Status {
                     .triggers()
                     .iter()
                     .filter(|trigger| wanted.means(&trigger.key.object))
-                    .map(|trigger| profile_status(trigger, None, false))
+                    .map(|trigger| profile_status(trigger, None, None, inner.settings.max_stale))
                     .collect(),
                 ..empty_pool(address.source.organization.to_string(), pool)
             });
@@ -166,7 +166,14 @@ fn pool_status(
         profiles: profiles
             .iter()
             .filter(|profile| wanted.means(&profile.key.object))
-            .map(|profile| profile_status(profile, decided.as_deref(), watched.pool().is_hosted))
+            .map(|profile| {
+                profile_status(
+                    profile,
+                    decided.as_deref(),
+                    Some(watched),
+                    inner.settings.max_stale,
+                )
+            })
             .collect(),
         jobs_not_shown,
         jobs,
@@ -188,17 +195,23 @@ fn failure_status(failure: &Failure) -> FailureStatus {
 fn profile_status(
     registered: &Registered,
     decided: Option<&Decided>,
-    is_hosted: bool,
+    watched: Option<&WatchedPool>,
+    max_stale: Duration,
 ) -> ProfileStatus {
     let number = decided.and_then(|decided| decided.number(registered));
     let mut notices = registered.trigger.notices.clone();
+    let snapshot = watched.and_then(|watched| watched.view().snapshot);
+    let stale = snapshot.is_some_and(|snapshot| snapshot.age() > max_stale);
+    if stale {
+        notices.push("KEDA is told an error: the last reading is older than --max-stale");
+    }
     if let Some(declared) = &registered.declared {
         notices.extend(registered.trigger.contradictions(declared));
         if declared.paused {
             notices.push("it is paused, and KEDA starts no agents for it: its jobs go to others");
         }
     }
-    if is_hosted {
+    if watched.is_some_and(|watched| watched.pool().is_hosted) {
         notices.push("this pool is hosted by Microsoft: no agent of yours can join it");
     }
     ProfileStatus {
@@ -211,8 +224,8 @@ fn profile_status(
         max_agents: registered.declared.as_ref().map(|of| of.max_agents),
         jobs_per_agent: registered.trigger.jobs_per_agent,
         matches: matches(&registered.profile),
-        number: number.map(|number| number.value()),
-        sum: number.map(|number| number.to_string()),
+        number: number.filter(|_| !stale).map(|number| number.value()),
+        sum: number.filter(|_| !stale).map(|number| number.to_string()),
         notices,
     }
 }

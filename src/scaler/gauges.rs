@@ -47,10 +47,14 @@ pub(super) fn gauges(inner: &Inner) -> Gauges {
         let view = watched.view();
         let decided = decided(inner, &watched, &view);
         let pool = watched.pool().name.to_string();
+        // What is too old for KEDA is no number.
+        let stale = view
+            .snapshot
+            .as_ref()
+            .is_some_and(|snapshot| snapshot.age() > inner.settings.max_stale);
+        let answered = decided.as_deref().filter(|_| !stale);
         for registered in inner.decision(&watched).triggers() {
-            gauges
-                .profiles
-                .push(profile(&registered, &pool, decided.as_deref()));
+            gauges.profiles.push(profile(&registered, &pool, answered));
         }
         gauges
             .pools

@@ -130,6 +130,11 @@ async fn a_failing_service_is_bridged_until_the_snapshot_is_too_old() {
         error.contains("was last read") && error.contains("has expired"),
         "{error}"
     );
+    // Nobody is shown a number that KEDA is not told.
+    let profile = &bench.scaler.status(&Wanted::default()).pools[0].profiles[0];
+    assert_eq!(profile.number, None);
+    assert!(profile.notices[0].contains("--max-stale"), "{profile:?}");
+    assert_eq!(bench.scaler.gauges().profiles[0].number, None);
     bench.script.now(Says::Jobs(queued(5, &[])));
     bench.until_read_again().await;
     assert_eq!(bench.number("linux", "poolName: linux").await, 5);

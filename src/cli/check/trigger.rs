@@ -133,7 +133,12 @@ impl<'a> OurTrigger<'a> {
                 }
                 Value::Bool(meant) => {
                     let text = value.at.scalar(self.file.text);
-                    let what = format!("{text} is a boolean to YAML, {UNQUOTED} \"{meant}\"");
+                    let meant_too = match meant.to_string() {
+                        meant if meant.eq_ignore_ascii_case(text) => String::new(),
+                        meant => format!(", or \"{meant}\" where that is meant"),
+                    };
+                    let what =
+                        format!("{text} is a boolean to YAML, {UNQUOTED} \"{text}\"{meant_too}");
                     self.find(Level::Error, name, what);
                     meant.to_string()
                 }
