@@ -9,57 +9,16 @@
 
 mod support;
 
-use std::{
-    collections::HashMap,
-    io::{BufRead as _, BufReader},
-    net::SocketAddr,
-    process::{Child, Command, Stdio},
-};
+use std::collections::HashMap;
 
 use azp_scaler::grpc::proto::{
     GetMetricsRequest, ScaledObjectRef, external_scaler_client::ExternalScalerClient,
 };
-use support::http::ask;
+use support::{
+    http::ask,
+    program::{Program, command},
+};
 use tonic::transport::{Channel, Endpoint};
-
-/// A program that is killed at the end, and the addresses of its first lines.
-struct Program {
-    child: Child,
-    at: Vec<SocketAddr>,
-}
-
-impl Program {
-    fn start(arguments: &[&str], environment: &[(&str, &str)], lines: usize) -> Self {
-        let mut child = command(arguments, environment)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let output = BufReader::new(child.stdout.take().unwrap());
-        let address = |line: String| {
-            let last = line.rsplit([' ', '/']).next().unwrap().to_owned();
-            last.parse().unwrap_or_else(|_| panic!("{line:?}"))
-        };
-        let lines = output.lines().take(lines);
-        let at = lines.map(|line| address(line.unwrap())).collect();
-        Self { child, at }
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn command(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_azp-scaler"));
-    command
-        .args(arguments)
-        .env_clear()
-        .envs(environment.iter().copied());
-    command
-}
 
 /// The exit code, standard output and standard error of `explain`.
 fn explain(server: &str, arguments: &[&str]) -> (i32, String, String) {
@@ -129,14 +88,15 @@ fn steady(text: &str, organization: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_scaler_is_asked_and_explains() {
-    let emulator = Program::start(&["emulator", "--listen=127.0.0.1:0", "--pool=k8s"], &[], 1);
-    let organization = format!("http://{}/contoso", emulator.at[0]);
+    let mut emulator = Program::start(&["emulator", "--listen=127.0.0.1:0", "--pool=k8s"], &[]);
+    let emulated = emulator.address("emulator listening on http://");
+    let organization = format!("http://{}/contoso", emulated);
     for job in [
         r#"{"count":2,"pipeline":"shop","demands":["java"]}"#,
         r#"{"pipeline":"billing","demands":["java -equals 21"]}"#,
     ] {
         let queued = ask(
-            emulator.at[0],
+            emulated,
             "POST /_emulator/pools/k8s/jobs",
             &[],
             job.as_bytes(),
@@ -147,8 +107,9 @@ async fn a_scaler_is_asked_and_explains() {
     let listen = ["--grpc-listen=127.0.0.1:0", "--http-listen=127.0.0.1:0"];
     let serve = [&["serve"], &listen[..], &["--learn=0s", "--log=error"]].concat();
     let environment = [("AZP_URL", organization.as_str()), ("AZP_TOKEN", "x")];
-    let scaler = Program::start(&serve, &environment, 2);
-    let server = format!("http://{}", scaler.at[1]);
+    let mut scaler = Program::start(&serve, &environment);
+    let at = scaler.address("grpc listening on ");
+    let server = format!("http://{}", scaler.address("http listening on "));
 
     let (code, told, _) = explain(&server, &[]);
     assert_eq!(
@@ -159,7 +120,7 @@ async fn a_scaler_is_asked_and_explains() {
         )
     );
 
-    let at = format!("http://{}", scaler.at[0]);
+    let at = format!("http://{at}");
     let endpoint = Endpoint::from_shared(at).unwrap().connect().await.unwrap();
     let mut keda = ExternalScalerClient::new(endpoint);
     let java = [("poolName", "k8s"), ("capabilities", "java=17")];

@@ -7,67 +7,16 @@
     reason = "a test fails by panicking"
 )]
 
-use std::{
-    collections::HashMap,
-    io::{BufRead as _, BufReader, Read as _},
-    net::SocketAddr,
-    process::{Child, ChildStdout, Command, Stdio},
-    time::Duration,
-};
+mod support;
+
+use std::{collections::HashMap, io::Read as _, net::SocketAddr, process::Stdio, time::Duration};
 
 use azp_scaler::grpc::proto::{
     GetMetricsRequest, ScaledObjectRef, external_scaler_client::ExternalScalerClient,
 };
+use support::program::{Program, command};
 use tokio::{io::AsyncReadExt as _, io::AsyncWriteExt as _, net::TcpStream, task::JoinHandle};
 use tonic::transport::{Channel, Endpoint};
-
-/// A program that is killed at the end, whatever happens.
-struct Program {
-    child: Child,
-    lines: std::io::Lines<BufReader<ChildStdout>>,
-}
-
-impl Program {
-    fn start(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
-        let mut child = command(arguments, environment)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        Self { child, lines }
-    }
-
-    fn address(&mut self, before: &str) -> SocketAddr {
-        let line = self.lines.next().expect("a line").unwrap();
-        line.strip_prefix(before)
-            .unwrap_or_else(|| panic!("{line:?}"))
-            .parse()
-            .unwrap()
-    }
-
-    fn terminate(&self) {
-        let status = Command::new("kill")
-            .arg(self.child.id().to_string())
-            .status();
-        assert!(status.unwrap().success());
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn command(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_azp-scaler"));
-    command
-        .args(arguments)
-        .env_clear()
-        .envs(environment.iter().copied());
-    command
-}
 
 /// The exit code and what stands on standard error.
 fn refused(arguments: &[&str], environment: &[(&str, &str)]) -> (i32, String) {
@@ -192,7 +141,7 @@ async fn it_goes_down_on_sigterm_without_a_failed_call() {
     );
     let callers: Vec<_> = (0..4).map(|_| caller(grpc, http)).collect();
 
-    scaler.terminate();
+    scaler.running.terminate();
 
     assert!(stream.message().await.expect("a clean end").is_none());
     assert_eq!(
@@ -207,7 +156,7 @@ async fn it_goes_down_on_sigterm_without_a_failed_call() {
             "{answered} answered, {failed} failed"
         );
     }
-    let ended = tokio::task::spawn_blocking(move || scaler.child.wait().unwrap());
+    let ended = tokio::task::spawn_blocking(move || scaler.running.0.wait().unwrap());
     let ended = tokio::time::timeout(Duration::from_secs(60), ended).await;
     assert!(ended.expect("it ends").unwrap().success());
 }

@@ -16,7 +16,7 @@ use tokio::{sync::watch, time::Instant};
 
 use super::{
     Settings, at,
-    census::{Census, Job, Pod, job, pod},
+    census::{self, Census, Job, Pod, job, pod},
     declared::WantedJobs,
     follow::{Change, Follow},
     health::Ledger,
@@ -31,7 +31,7 @@ use crate::domain::declared::JobCensus;
 const TOGETHER: Duration = Duration::from_millis(1);
 
 /// The Jobs that KEDA made.
-const OF_JOBS: &str = "scaledjob.keda.sh/name";
+const OF_JOBS: &str = census::SCALED_JOB;
 
 /// Their pods. KEDA 2.21 gives its label to the pods' template too, so that the
 /// pods of all other Jobs stay away.

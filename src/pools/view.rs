@@ -93,4 +93,10 @@ impl Snapshot {
     pub fn age(&self) -> Duration {
         self.read_at.elapsed()
     }
+
+    /// Is it too old to be answered from?
+    #[must_use]
+    pub fn is_stale(&self, max_stale: Duration) -> bool {
+        self.age() > max_stale
+    }
 }

@@ -5,7 +5,7 @@
 //! that a replica which has just started counts as one that runs for long.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
@@ -91,11 +91,7 @@ impl Known {
         if let Some(entry) = state.triggers.get(&(object.clone(), trigger)) {
             return Some(Arc::clone(&entry.declared));
         }
-        let kinds = [Kind::ScaledObject, Kind::ScaledJob].into_iter();
-        kinds
-            .filter_map(|kind| state.declarations.objects.get(&(object.clone(), kind)))
-            .next()
-            .cloned()
+        named(&state.declarations, object).next().cloned()
     }
 
     /// Does the cluster declare this very trigger?
@@ -139,7 +135,7 @@ impl Known {
             }
             // Its trigger was edited, or names this scaler as nobody has told it
             // to: then it is for KEDA to say.
-            None if known.declares(&key.object) => None,
+            None if named(&known.declarations, &key.object).next().is_some() => None,
             // KEDA may hear of an object a moment before this scaler does.
             None if registered.called_at() >= known.at => None,
             None => Some(false),
@@ -179,13 +175,9 @@ impl Known {
             return;
         };
         let asked = declared::identity(pairs(metadata));
-        let confirmed = [Kind::ScaledObject, Kind::ScaledJob]
-            .into_iter()
-            .any(|kind| {
-                let declared = declarations.objects.get(&(object.clone(), kind));
-                let mut triggers = declared.iter().flat_map(|declared| &declared.triggers);
-                triggers.any(|written| declared::identity(text(written)) == asked)
-            });
+        let confirmed = named(&declarations, object)
+            .flat_map(|declared| &declared.triggers)
+            .any(|written| declared::identity(pairs(written)) == asked);
         if confirmed && self.addresses.learn(address) {
             tracing::info!(%address, "triggers with this address point at this scaler");
             self.take_up(registry, declarations);
@@ -230,7 +222,7 @@ impl Known {
         for declared in declarations.objects.values() {
             for (index, written) in declared.triggers.iter().enumerate() {
                 let address = written.get("scalerAddress");
-                let key = (declared.object.clone(), declared::identity(text(written)));
+                let key = (declared.object.clone(), declared::identity(pairs(written)));
                 if !address.is_some_and(|address| self.addresses.include(address)) {
                     continue;
                 }
@@ -280,22 +272,20 @@ impl Known {
 // === impl State ===
 
 impl State {
-    /// Is there an object of this name, whatever its triggers say?
-    fn declares(&self, object: &ScalingObject) -> bool {
-        let kinds = [Kind::ScaledObject, Kind::ScaledJob];
-        let declared = |kind| {
-            self.declarations
-                .objects
-                .contains_key(&(object.clone(), kind))
-        };
-        kinds.into_iter().any(declared)
-    }
-
     fn written(&self) -> impl Iterator<Item = &Arc<Registered>> {
         self.triggers
             .values()
             .filter_map(|entry| entry.written.as_ref())
     }
+}
+
+/// What the cluster has under this name, whatever its triggers say.
+fn named<'a>(
+    declarations: &'a Declarations,
+    object: &ScalingObject,
+) -> impl Iterator<Item = &'a Arc<Declared>> {
+    let kinds = [Kind::ScaledObject, Kind::ScaledJob].into_iter();
+    kinds.filter_map(|kind| declarations.objects.get(&(object.clone(), kind)))
 }
 
 fn entry<'a>(
@@ -304,12 +294,6 @@ fn entry<'a>(
     trigger: u64,
 ) -> Option<&'a Entry> {
     state.as_ref()?.triggers.get(&(object.clone(), trigger))
-}
-
-fn text(written: &BTreeMap<String, String>) -> impl Iterator<Item = (&str, &str)> + Clone {
-    written
-        .iter()
-        .map(|(key, value)| (key.as_str(), value.as_str()))
 }
 
 // === impl Registered ===

@@ -201,7 +201,7 @@ fn profile_status(
     let number = decided.and_then(|decided| decided.number(registered));
     let mut notices = registered.trigger.notices.clone();
     let snapshot = watched.and_then(|watched| watched.view().snapshot);
-    let stale = snapshot.is_some_and(|snapshot| snapshot.age() > max_stale);
+    let stale = snapshot.is_some_and(|snapshot| snapshot.is_stale(max_stale));
     if stale {
         notices.push("KEDA is told an error: the last reading is older than --max-stale");
     }

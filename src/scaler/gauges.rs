@@ -51,7 +51,7 @@ pub(super) fn gauges(inner: &Inner) -> Gauges {
         let stale = view
             .snapshot
             .as_ref()
-            .is_some_and(|snapshot| snapshot.age() > inner.settings.max_stale);
+            .is_some_and(|snapshot| snapshot.is_stale(inner.settings.max_stale));
         let answered = decided.as_deref().filter(|_| !stale);
         for registered in inner.decision(&watched).triggers() {
             gauges.profiles.push(profile(&registered, &pool, answered));

@@ -204,7 +204,7 @@ impl Inner {
         let Destination { watched, decision } = self.destination(registered).await?;
         let view = first_view(&watched).await;
         let snapshot = match (&view.snapshot, view.failure) {
-            (Some(snapshot), _) if snapshot.age() <= self.settings.max_stale => snapshot,
+            (Some(snapshot), _) if !snapshot.is_stale(self.settings.max_stale) => snapshot,
             (snapshot, Some(failure)) => {
                 return Err(Unanswered::Unreadable {
                     pool: pool.to_string(),

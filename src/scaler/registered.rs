@@ -110,11 +110,11 @@ impl ObjectKey {
     }
 }
 
-/// The metadata of a call, as pairs.
-pub(super) fn pairs(
-    metadata: &HashMap<String, String>,
-) -> impl Iterator<Item = (&str, &str)> + Clone {
-    let pairs = metadata.iter();
+/// Metadata as pairs, whether written or sent.
+pub(super) fn pairs<'a>(
+    metadata: impl IntoIterator<Item = (&'a String, &'a String)>,
+) -> impl Iterator<Item = (&'a str, &'a str)> {
+    let pairs = metadata.into_iter();
     pairs.map(|(key, value)| (key.as_str(), value.as_str()))
 }
 

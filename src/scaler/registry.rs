@@ -211,13 +211,11 @@ impl Registry {
     /// variable says nothing yet.
     pub(super) fn declare(&self, declared: &Arc<Declared>, index: usize) -> Declaring {
         let written = &declared.triggers[index];
-        let said = written
-            .iter()
-            .filter(|(key, _)| !key.ends_with("FromEnv"))
-            .map(|(key, value)| (key.as_str(), value.as_str()));
-        let has_variables = said.clone().count() < written.len();
-        let key = ObjectKey::written(&declared.object, said.clone());
-        match self.read(key, said, Some(declared), None, false) {
+        let is_said = |key: &str| !key.ends_with("FromEnv");
+        let has_variables = written.keys().any(|key| !is_said(key));
+        let said = || pairs(written).filter(|(key, _)| is_said(key));
+        let key = ObjectKey::written(&declared.object, said());
+        match self.read(key, said(), Some(declared), None, false) {
             Ok(registered) => Declaring::Read(registered),
             Err(Unanswered::Denied(_)) if has_variables => Declaring::Unresolved,
             Err(unanswered) => {

@@ -59,7 +59,7 @@ impl Route {
             (None, None) => return None,
             (snapshot, _) => snapshot
                 .as_ref()
-                .is_some_and(|snapshot| snapshot.age() <= max_stale),
+                .is_some_and(|snapshot| !snapshot.is_stale(max_stale)),
         };
         Some(reads && self.watched.pool().id == pool)
     }

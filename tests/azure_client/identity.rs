@@ -348,14 +348,7 @@ async fn the_number_of_a_queue_is_told_with_the_pools_own() {
 
 #[tokio::test(start_paused = true)]
 async fn what_proves_an_identity_reaches_no_log_at_any_level() {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_ansi(false)
-        .with_writer(move || writer.clone())
-        .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let (log, _guard) = Log::of_everything();
     let cloud = Cloud::start().await;
     let workload = IdentityConfig::Workload {
         application: cloud.application(),
@@ -370,7 +363,7 @@ async fn what_proves_an_identity_reaches_no_log_at_any_level() {
     };
     cloud.emulator.set_token_lifetime(Duration::from_secs(100));
     let told = || {
-        let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        let text = log.text();
         text.matches("no new token; the old one is used").count()
     };
     // the credential, and how often a background renewal has failed after it
@@ -392,7 +385,7 @@ async fn what_proves_an_identity_reaches_no_log_at_any_level() {
         settle(|| told() == failed).await;
         cloud.emulator.set_authority_fault(None);
     }
-    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let text = log.text();
     let asked: Vec<&str> = text
         .lines()
         .filter(|line| line.contains("s3cr3t"))

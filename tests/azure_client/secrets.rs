@@ -129,14 +129,7 @@ async fn a_redirect_is_never_followed() {
 
 #[tokio::test]
 async fn the_token_reaches_no_log_at_any_level() {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_ansi(false)
-        .with_writer(move || writer.clone())
-        .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let (log, _guard) = Log::of_everything();
     let odd =
         r#"{"value":[{"requestId":7,"queueTime":"noon"},{"requestId":8,"queueTime":"noon"}]}"#;
     assert_eq!(
@@ -144,7 +137,7 @@ async fn the_token_reaches_no_log_at_any_level() {
         (Ok(2), None)
     );
     check(answer("401 Unauthorized", TOKEN), "credential-rejected", "").await;
-    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let text = log.text();
     assert_eq!(
         text.matches("queue time cannot be read").count(),
         1,
@@ -152,6 +145,6 @@ async fn the_token_reaches_no_log_at_any_level() {
     );
     assert_hidden(&text);
     tracing::error!("{TOKEN}");
-    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let text = log.text();
     assert!(text.contains(TOKEN), "the log is not watched");
 }

@@ -157,6 +157,26 @@ pub fn assert_hidden(text: &str) {
 #[derive(Clone, Default)]
 pub struct Log(pub Arc<Mutex<Vec<u8>>>);
 
+impl Log {
+    /// All that is logged from now on in this thread, at every level, until the
+    /// guard is dropped.
+    pub fn of_everything() -> (Self, tracing::subscriber::DefaultGuard) {
+        let log = Self::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::TRACE)
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        (log, tracing::subscriber::set_default(subscriber))
+    }
+
+    /// What there is of it.
+    pub fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
 impl io::Write for Log {
     fn write(&mut self, text: &[u8]) -> io::Result<usize> {
         self.0.lock().unwrap().extend_from_slice(text);

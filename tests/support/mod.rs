@@ -9,5 +9,6 @@
 )]
 
 pub mod http;
+pub mod program;
 pub mod scrape;
 pub mod scripted;

@@ -4,7 +4,7 @@ use std::{
     fs,
     net::SocketAddr,
     path::PathBuf,
-    process::{Child, Command, Output, Stdio},
+    process::{Output, Stdio},
     time::Duration,
 };
 
@@ -13,6 +13,7 @@ use tokio::time::{sleep, timeout};
 use crate::{
     authority::{Authority, Secret},
     secrets,
+    support::program::{Running, command},
 };
 
 /// The files that it reads and writes.
@@ -23,7 +24,7 @@ pub(crate) struct Files {
 }
 
 pub(crate) struct Program {
-    child: Child,
+    running: Running,
     pub(crate) grpc: SocketAddr,
     pub(crate) http: SocketAddr,
 }
@@ -153,6 +154,7 @@ impl Program {
         }
         let write = |name| fs::File::create(files.path(name)).unwrap();
         let child = command(&arguments, &environment)
+            .stdin(Stdio::null())
             .stdout(write("stdout"))
             .stderr(write("stderr"))
             .spawn()
@@ -175,13 +177,13 @@ impl Program {
         Self {
             grpc: address("grpc listening on "),
             http: address("http listening on "),
-            child,
+            running: Running(child),
         }
     }
 
     /// As everybody sees it who can list processes.
     pub(crate) fn command_line(&self) -> String {
-        let path = format!("/proc/{}/cmdline", self.child.id());
+        let path = format!("/proc/{}/cmdline", self.running.0.id());
         let line = String::from_utf8_lossy(&fs::read(path).unwrap()).replace('\0', " ");
         assert!(line.contains("--tenancy="), "{line}");
         line
@@ -189,32 +191,17 @@ impl Program {
 
     /// Its own way down, which is logged too.
     pub(crate) fn end(&mut self) {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").arg(id).status().unwrap().success());
-        assert!(self.child.wait().unwrap().success());
+        self.running.terminate();
+        assert!(self.running.0.wait().unwrap().success());
     }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn command(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_azp-scaler"));
-    command
-        .args(arguments)
-        .env_clear()
-        .envs(environment.iter().copied())
-        .stdin(Stdio::null());
-    command
 }
 
 /// All that it says.
 pub(crate) fn run(arguments: &[&str], environment: &[(&str, &str)]) -> String {
-    let Output { stdout, stderr, .. } = command(arguments, environment).output().unwrap();
+    let Output { stdout, stderr, .. } = command(arguments, environment)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
     let both = [stdout, stderr].concat();
     String::from_utf8_lossy(&both).into_owned()
 }

@@ -1,10 +1,10 @@
 //! A YAML file as a tree with line numbers, and how it is walked.
 //!
-//! May import: the configuration's problems. Invariants: every problem is noted
+//! May import: the configuration's problems, domain. Invariants: every problem is noted
 //! and the walk goes on; a key that nobody knows is a problem; what stands where
 //! a secret may have been written by mistake is never repeated.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use serde::{
     Deserialize, Deserializer,
@@ -13,6 +13,7 @@ use serde::{
 use serde_saphyr::{Options, Spanned};
 
 use super::super::ConfigError;
+use crate::domain::trigger::keys::nearest_of;
 
 /// What stands at one place.
 pub(super) enum Value {
@@ -167,7 +168,8 @@ impl<'t> Place<'t> {
         for (key, _) in entries {
             if !known.contains(&&*key.value) {
                 let name = self.below(&key.value);
-                let what = match nearest(&key.value, known) {
+                let what = match nearest_of(&key.value, BTreeSet::from_iter(known.iter().copied()))
+                {
                     Some(nearest) => format!("is unknown; did you mean {nearest}?"),
                     None => format!("is unknown; there may be: {}", known.join(", ")),
                 };
@@ -223,18 +225,6 @@ impl<'t> Fields<'t> {
         let text = place.text(notes)?;
         Some((place, text))
     }
-}
-
-/// The known key with the fewest edits, if they are few for its length.
-fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
-    // The comparison is quadratic in the length; no known key is this long.
-    if name.len() > 64 {
-        return None;
-    }
-    let edits = |known: &str| strsim::osa_distance(&name.to_lowercase(), &known.to_lowercase());
-    let near = known.iter().map(|known| (edits(known), *known)).min();
-    near.filter(|(edits, known)| *edits <= known.len().max(6) / 3)
-        .map(|(_, known)| known)
 }
 
 impl<'de> Deserialize<'de> for Value {

@@ -229,25 +229,28 @@ pub fn find(name: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.name == name)
 }
 
-/// The known key that a misspelt one most likely means: the one with the
-/// fewest edits, if they are few for its length.
+/// The known key that a misspelt one most likely means.
 #[must_use]
 pub fn nearest(name: &str) -> Option<&'static str> {
-    // The comparison is quadratic in the length; no known key is this long.
+    nearest_of(name, KEYS.iter().map(|key| key.name))
+}
+
+/// The known word that a misspelt one most likely means: the first of those with
+/// the fewest edits, if they are few for its length.
+#[must_use]
+pub fn nearest_of<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+    // The comparison is quadratic in the length; no known word is this long.
     if name.chars().count() > 64 {
         return None;
     }
     let wanted = name.to_lowercase();
-    KEYS.iter()
-        .map(|key| {
-            (
-                strsim::osa_distance(&wanted, &key.name.to_lowercase()),
-                key.name,
-            )
-        })
-        .min_by_key(|(distance, _)| *distance)
-        .filter(|(distance, nearest)| *distance <= nearest.len().max(6) / 3)
-        .map(|(_, nearest)| nearest)
+    let edits = |known: &str| strsim::osa_distance(&wanted, &known.to_lowercase());
+    known
+        .into_iter()
+        .map(|known| (edits(known), known))
+        .min_by_key(|(edits, _)| *edits)
+        .filter(|(edits, known)| *edits <= known.len().max(6) / 3)
+        .map(|(_, known)| known)
 }
 
 #[cfg(test)]
