@@ -3,6 +3,8 @@
 //! May import: domain. Invariant: an error here tells its kind from a closed
 //! list (for metrics), what to do about it (for people), and never a secret.
 
+pub mod registrations;
+
 use std::{sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;

@@ -16,6 +16,7 @@ pub mod number;
 pub mod organization;
 pub mod pool;
 pub mod profile;
+pub mod registration;
 pub mod tenancy;
 pub mod trigger;
 pub mod version;
