@@ -119,7 +119,19 @@ pub struct Reading<T> {
     pub pause: Option<Duration>,
 }
 
-/// Why a pool could not be read.
+/// What a credential has to be allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Right {
+    /// To read pools, their job requests and agents. Azure DevOps: the scope
+    /// `vso.agentpools`.
+    Read,
+    /// To change agents and take them out. Azure DevOps: the scope
+    /// `vso.agentpools_manage`, and the role in the organization, not in a
+    /// project.
+    Manage,
+}
+
+/// Why a pool, or an agent of it, could not be read or changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
     /// The service does not know this credential.
@@ -149,10 +161,10 @@ pub enum ReadError {
         detail: Box<str>,
     },
     /// The credential is known, but may not do this.
-    #[error(
-        "the credential may not read this ({message}); it needs the scope Agent Pools (Read) and a role on the pool"
-    )]
+    #[error("the credential may not {} this ({message}); it needs {}", .right.verb(), .right.needs())]
     Forbidden {
+        /// What it may not.
+        right: Right,
         /// The service's own words, shortened.
         message: Box<str>,
     },
@@ -241,6 +253,29 @@ pub enum ReadError {
         /// Where it differs.
         detail: Box<str>,
     },
+}
+
+// === impl Right ===
+
+impl Right {
+    const fn verb(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Manage => "change",
+        }
+    }
+
+    /// What a credential has that is allowed this, in words that follow "needs".
+    #[must_use]
+    pub const fn needs(self) -> &'static str {
+        match self {
+            Self::Read => "the scope Agent Pools (Read) and a role on the pool",
+            Self::Manage => {
+                "the scope Agent Pools (Read & manage) and the role Administrator on the pool \
+                 (organization settings, agent pools)"
+            }
+        }
+    }
 }
 
 // === impl ReadError ===

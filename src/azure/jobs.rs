@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 
 use super::{
     stream::{Elements, ListReader, shape},
-    wire::{Text, decode_one},
+    wire::{Text, decode_one, is_time},
 };
 use crate::{
     domain::{
@@ -190,10 +190,9 @@ impl Row<'_> {
     }
 }
 
-/// Was the step of this time reached? KEDA 2.21: the first moment of the year 1,
-/// .NET's and Go's zero, is no time.
+/// Was the step of this time reached?
 fn was_reached(time: Option<&Text<'_>>) -> bool {
-    time.is_some_and(|time| !time.starts_with("0001-01-01T00:00:00"))
+    time.is_some_and(|time| is_time(time))
 }
 
 // === impl Shared ===

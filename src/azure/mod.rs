@@ -6,20 +6,24 @@
 //! host alone and into no text.
 //!
 //! [`credential`] signs, [`connect`] knows the way, [`request`] asks, [`answer`]
-//! tells what a head means, [`stream`] cuts a list into elements while it
-//! arrives, [`jobs`] and [`pools`] know their rows.
+//! and [`pause`] tell what a head means, [`record`] keeps secrets out of errors,
+//! [`pages`] and [`stream`] cut a list into elements while it arrives, [`jobs`],
+//! [`pools`] and [`agents`] know their rows.
 
+mod agents;
 mod answer;
 mod connect;
 mod credential;
 mod jobs;
+mod pages;
+mod pause;
 mod pools;
+mod record;
 mod request;
 mod stream;
 mod wire;
 
 use std::{
-    collections::HashSet,
     fmt,
     path::PathBuf,
     sync::{Mutex, PoisonError},
@@ -27,7 +31,6 @@ use std::{
 };
 
 use futures::future::{BoxFuture, FutureExt as _};
-use tokio::time::sleep;
 
 pub use self::{
     credential::{
@@ -35,12 +38,7 @@ pub use self::{
     },
     jobs::decode_jobs,
 };
-use self::{
-    jobs::JobRows,
-    pools::POOLS_CAP,
-    request::{Budget, Record, Requests},
-    stream::{ListReader, shape},
-};
+use self::{jobs::JobRows, pages::List, pools::POOLS_CAP, record::Record, request::Requests};
 use crate::{
     config::{ConnectionSettings, ProxyConfig},
     domain::{
@@ -59,12 +57,6 @@ pub const USER_AGENT: &str = concat!(
     env!("CARGO_PKG_REPOSITORY"),
     ")"
 );
-
-/// Between two pages of one list no more time than this may be asked for.
-const LONGEST_PAGE_PAUSE: Duration = Duration::from_secs(30);
-
-/// A list may come in this many pages.
-const MOST_PAGES: usize = 1000;
 
 /// Whom a client asks, how, and within which limits.
 #[derive(Clone, Debug)]
@@ -242,40 +234,14 @@ impl Client {
         pool: PoolId,
         record: &mut Record,
     ) -> Result<Vec<JobRequest>, ReadError> {
-        let path = format!("pools/{pool}/jobrequests");
-        let shown = format!("#{pool}");
-        let mut rows = JobRows::default();
-        let mut budget = Budget::new(self.body_cap);
-        let mut tokens: HashSet<Box<str>> = HashSet::new();
-        let mut token: Option<Box<str>> = None;
-        loop {
-            let mut query = vec![("completedRequestCount", "0")];
-            query.extend(token.as_deref().map(|token| ("continuationToken", token)));
-            let asked = self.requests.get(&path, &query, Some(&shown), record);
-            let mut answer = asked.await?;
-            let mut list = ListReader::new(rows);
-            while let Some(chunk) = answer.chunk(&mut budget).await? {
-                list.feed(&chunk)?;
-            }
-            rows = list.finish()?;
-            let Some(next) = answer.continuation.take() else {
-                return Ok(rows.into_jobs());
-            };
-            if tokens.len() + 1 >= MOST_PAGES {
-                return Err(shape(&format!("it has more than {MOST_PAGES} pages")));
-            }
-            if !tokens.insert(next.clone()) {
-                return Err(shape("its pages come round to one that was read before"));
-            }
-            token = Some(next);
-            match record.pause {
-                // Nobody above sees a page, so what it asks for is heeded here.
-                Some(short) if short <= LONGEST_PAGE_PAUSE => sleep(short).await,
-                // Too long to keep half a list: it is begun anew after it.
-                Some(_) => return Err(ReadError::Throttled),
-                None => {}
-            }
-        }
+        let list = List {
+            path: &format!("pools/{pool}/jobrequests"),
+            query: &[("completedRequestCount", "0")],
+            pool: &format!("#{pool}"),
+            cap: self.body_cap,
+        };
+        let rows = self.requests.list(list, JobRows::default(), record).await?;
+        Ok(rows.into_jobs())
     }
 
     /// What came of it, without the credential in any error.

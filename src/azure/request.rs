@@ -10,16 +10,25 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use reqwest::{
     Response, Url,
-    header::{ACCEPT, HeaderMap, HeaderValue},
+    header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue},
 };
 
 use super::{
     ClientError, ClientSettings,
-    answer::{self, Asked, Refusal, shorten, text_of},
+    answer::{self, Asked, Refusal, text_of},
     connect::{self, Way, causes},
     credential::{Credential, Hidden, Signature},
+    pause,
+    record::Record,
 };
-use crate::{domain::organization::OrganizationUrl, ports::ReadError};
+use crate::{
+    domain::organization::OrganizationUrl,
+    ports::{ReadError, Right},
+};
+
+/// Azure DevOps: every write names the version of the API that it means; reads
+/// do without.
+const API_VERSION: (&str, &str) = ("api-version", "7.1");
 
 /// Of an error's body no more than this many bytes are read.
 const ERROR_CAP: u64 = 64 << 10;
@@ -40,20 +49,34 @@ struct Limits {
     connect: Duration,
 }
 
-/// What one reading has shown to the service, and was told by it.
-#[derive(Default)]
-pub(super) struct Record {
-    /// How long the service wants to be left alone.
-    pub(super) pause: Option<Duration>,
-    /// Was there any answer?
-    pub(super) answered: bool,
-    /// What the latest answer says that is left of the limit.
-    pub(super) limit_left: Option<f64>,
-    shown: Vec<Signature>,
-    login: Option<Hidden>,
+/// One request of `{organization}/_apis/distributedtask/{path}?{query}`.
+#[derive(Clone, Copy)]
+pub(super) struct Ask<'a> {
+    pub(super) act: Act<'a>,
+    pub(super) path: &'a str,
+    pub(super) query: &'a [(&'a str, &'a str)],
+    /// The pool whose own address that is.
+    pub(super) pool: Option<&'a str>,
 }
 
-/// An answer of status 200 that says it is JSON, with its body still to come.
+/// What is to be done there.
+#[derive(Clone, Copy)]
+pub(super) enum Act<'a> {
+    Read,
+    /// To become what this JSON says.
+    Change(&'a str),
+    Remove,
+}
+
+/// Why a request was not answered as it should be.
+pub(super) struct Refused {
+    pub(super) error: ReadError,
+    /// The service's own name for it, where it has an error body.
+    pub(super) type_key: Option<Box<str>>,
+}
+
+/// A good answer, with its body still to come: JSON with status 200, or of a
+/// removal anything that says it is done.
 pub(super) struct Answer {
     response: Response,
     /// For the next page, where there is one.
@@ -96,9 +119,7 @@ impl Requests {
         })
     }
 
-    /// Asks for `{organization}/_apis/distributedtask/{path}?{query}`. `pool`
-    /// is the pool whose own address that is. A signature that the service does
-    /// not know is replaced once, where the credential has another.
+    /// Reads what is at an address.
     pub(super) async fn get(
         &self,
         path: &str,
@@ -106,53 +127,68 @@ impl Requests {
         pool: Option<&str>,
         record: &mut Record,
     ) -> Result<Answer, ReadError> {
-        let url = self.address(path, query)?;
-        let asked = Asked { url: &url, pool };
+        let ask = Ask {
+            act: Act::Read,
+            path,
+            query,
+            pool,
+        };
+        self.ask(ask, record).await.map_err(|refused| refused.error)
+    }
+
+    /// Asks. A signature that the service does not know is replaced once, where
+    /// the credential has another: nothing was done for it yet.
+    pub(super) async fn ask(&self, ask: Ask<'_>, record: &mut Record) -> Result<Answer, Refused> {
+        let url = self.address(&ask)?;
         let signature = self.credential.sign().await?;
-        let refused = match self.send(asked, &signature, record).await {
-            Err(
-                refused @ (ReadError::CredentialRejected { .. } | ReadError::CredentialExpired),
-            ) => refused,
+        let refused = match self.send(&ask, &url, &signature, record).await {
+            Err(refused) if refused.is_of_the_credential() => refused,
             other => return other,
         };
         match self.credential.replace(&signature).await {
             Some(other) => {
-                let again = self.send(asked, &other, record).await;
-                again.map_err(|error| other.refused(error))
+                let again = self.send(&ask, &url, &other, record).await;
+                again.map_err(|refused| refused.by(&other))
             }
-            None => Err(signature.refused(refused)),
+            None => Err(refused.by(&signature)),
         }
     }
 
     async fn send(
         &self,
-        asked: Asked<'_>,
+        ask: &Ask<'_>,
+        url: &Url,
         signature: &Signature,
         record: &mut Record,
-    ) -> Result<Answer, ReadError> {
-        record.note(signature);
-        record.login.clone_from(&self.login);
-        let request = signature.apply(self.way.client().get(asked.url.clone()));
-        let sent = request.send().await;
+    ) -> Result<Answer, Refused> {
+        record.note(signature, self.login.as_ref());
+        let request = ask.act.request(&self.way.client(), url.clone());
+        let sent = signature.apply(request).send().await;
         let response = sent.map_err(|error| self.limits.not_reached(&error))?;
-        record.pause = answer::pause(response.status(), response.headers(), SystemTime::now());
+        record.pause = pause::pause(response.status(), response.headers(), SystemTime::now());
         record.answered = true;
-        record.limit_left = answer::limit_left(response.headers());
-        if answer::is_good(response.status(), response.headers()) {
+        record.limit_left = pause::limit_left(response.headers());
+        if ask.act.is_good(&response) {
             return Ok(Answer {
                 continuation: continuation(response.headers()),
                 response,
                 limits: self.limits,
             });
         }
+        let asked = Asked {
+            url,
+            pool: ask.pool,
+            right: ask.act.right(),
+        };
         Err(refusal(response, asked).await)
     }
 
     /// The address, percent-encoded. Azure DevOps: a raw space is a 400, so a
     /// space is `%20` and not the `+` of HTML forms.
-    fn address(&self, path: &str, query: &[(&str, &str)]) -> Result<Url, ReadError> {
-        let mut text = format!("{}/_apis/distributedtask/{path}", self.organization);
-        for (index, (name, value)) in query.iter().enumerate() {
+    fn address(&self, ask: &Ask<'_>) -> Result<Url, ReadError> {
+        let mut text = format!("{}/_apis/distributedtask/{}", self.organization, ask.path);
+        let query = ask.query.iter().chain(ask.act.version());
+        for (index, (name, value)) in query.enumerate() {
             text.push(if index == 0 { '?' } else { '&' });
             let encoded: String = url::form_urlencoded::byte_serialize(value.as_bytes()).collect();
             text.extend([name, "=", &encoded.replace('+', "%20")]);
@@ -163,53 +199,67 @@ impl Requests {
     }
 }
 
-// === impl Record ===
+// === impl Act ===
 
-impl Record {
-    fn note(&mut self, signature: &Signature) {
-        // The pages of one list are signed alike most often.
-        if !self.shown.last().is_some_and(|last| last.is(signature)) {
-            self.shown.push(signature.clone());
+impl Act<'_> {
+    fn request(self, client: &reqwest::Client, url: Url) -> reqwest::RequestBuilder {
+        match self {
+            Self::Read => client.get(url),
+            Self::Change(json) => {
+                let request = client.patch(url).header(CONTENT_TYPE, "application/json");
+                request.body(json.to_owned())
+            }
+            Self::Remove => client.delete(url),
         }
     }
 
-    /// An error without any token that was shown, whoever may have repeated it:
-    /// a proxy's page, a redirect, a member of a wrong type. Shortened after that, so
-    /// that no half of a token is left.
-    pub(super) fn hidden(&self, error: ReadError) -> ReadError {
-        let hide = |text: Box<str>| {
-            let each = self.shown.iter();
-            let text = each.fold(text, |text, signature| signature.hide(&text));
-            match &self.login {
-                Some(login) => shorten(&login.hide(&text)),
-                None => shorten(&text),
-            }
-        };
-        match error {
-            ReadError::Forbidden { message } => ReadError::Forbidden {
-                message: hide(message),
-            },
-            ReadError::Status { status, message } => ReadError::Status {
-                status,
-                message: hide(message),
-            },
-            ReadError::Redirected { host } => ReadError::Redirected { host: hide(host) },
-            ReadError::NotJson { content_type } => ReadError::NotJson {
-                content_type: hide(content_type),
-            },
-            ReadError::UnknownShape { detail } => ReadError::UnknownShape {
-                detail: hide(detail),
-            },
-            ReadError::Unreachable { cause } => ReadError::Unreachable { cause: hide(cause) },
-            ReadError::Cut { cause } => ReadError::Cut { cause: hide(cause) },
-            ReadError::QueueId { queue, pool, name } => ReadError::QueueId {
-                queue,
-                pool,
-                name: hide(name),
-            },
-            // The others hold numbers, and words of our own or the trigger's;
-            // or those of an authority, which hides what it was shown.
-            other => other,
+    fn is_good(self, response: &Response) -> bool {
+        let (status, headers) = (response.status(), response.headers());
+        match self {
+            Self::Read | Self::Change(_) => answer::is_good(status, headers),
+            Self::Remove => answer::is_done(status, headers),
+        }
+    }
+
+    const fn right(self) -> Right {
+        match self {
+            Self::Read => Right::Read,
+            Self::Change(_) | Self::Remove => Right::Manage,
+        }
+    }
+
+    const fn version(self) -> Option<&'static (&'static str, &'static str)> {
+        match self {
+            Self::Read => None,
+            Self::Change(_) | Self::Remove => Some(&API_VERSION),
+        }
+    }
+}
+
+// === impl Refused ===
+
+impl Refused {
+    const fn is_of_the_credential(&self) -> bool {
+        matches!(
+            self.error,
+            ReadError::CredentialRejected { .. } | ReadError::CredentialExpired
+        )
+    }
+
+    /// In words that fit what was shown.
+    fn by(self, signature: &Signature) -> Self {
+        Self {
+            error: signature.refused(self.error),
+            ..self
+        }
+    }
+}
+
+impl From<ReadError> for Refused {
+    fn from(error: ReadError) -> Self {
+        Self {
+            error,
+            type_key: None,
         }
     }
 }
@@ -284,7 +334,7 @@ impl Limits {
 }
 
 /// What an answer means that is not the one that was asked for.
-async fn refusal(mut response: Response, asked: Asked<'_>) -> ReadError {
+async fn refusal(mut response: Response, asked: Asked<'_>) -> Refused {
     let mut body = Vec::new();
     if answer::has_words(response.status()) {
         // Half an error's body is as good as none: its status stands.
@@ -302,7 +352,10 @@ async fn refusal(mut response: Response, asked: Asked<'_>) -> ReadError {
         headers: response.headers(),
         body: &String::from_utf8_lossy(&body),
     };
-    refusal.error()
+    Refused {
+        error: refusal.error(),
+        type_key: refusal.type_key(),
+    }
 }
 
 /// ASSUMPTION(continuation-token): that job requests come in pages is written

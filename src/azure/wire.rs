@@ -26,6 +26,12 @@ pub(super) fn decode_one<'a, T: Deserialize<'a>>(
     }
 }
 
+/// Is this a time, rather than none? KEDA 2.21: the first moment of the year 1,
+/// .NET's and Go's zero, is none.
+pub(super) fn is_time(text: &str) -> bool {
+    !text.starts_with("0001-01-01T00:00:00")
+}
+
 /// Does the text end in what may be half a number? When `serde_json` skips a
 /// number, it calls an end after `1.` or `-` an error of syntax. Where the
 /// syntax is wrong in earnest, more text will still not mend it.

@@ -1,5 +1,5 @@
-//! Ports: what the first process of an agent's pod asks of the server about its
-//! own agent.
+//! Ports: what the first process of an agent's pod, and who cleans up after such
+//! pods, asks of the server about agents.
 //!
 //! May import: domain and its sibling. Invariant: a refusal says whether waiting
 //! helps (the agent is busy) or not (rights), since that decides whether a job
@@ -15,6 +15,13 @@ use crate::domain::{
 
 /// Reads and changes the agents of one organization's pools.
 pub trait Registrations: Send + Sync + 'static {
+    /// Every agent of a pool, as [`Registrations::agent`] tells it but for the
+    /// last job, and the pool's number.
+    fn agents<'a>(
+        &'a self,
+        pool: &'a PoolRef,
+    ) -> BoxFuture<'a, Asked<(PoolId, Vec<RegisteredAgent>)>>;
+
     /// One agent with its job, its last job and its capabilities; `None` where
     /// there is none of that number.
     fn agent(&self, pool: PoolId, agent: AgentId) -> BoxFuture<'_, Asked<Option<RegisteredAgent>>>;
@@ -28,7 +35,8 @@ pub trait Registrations: Send + Sync + 'static {
     ) -> BoxFuture<'a, Asked<(PoolId, Option<RegisteredAgent>)>>;
 
     /// Lets the server give this agent jobs, or no more. Azure DevOps: a job that
-    /// it has goes on.
+    /// it has goes on. One that is gone gets no more, so that this is done;
+    /// that it should get some is an error then.
     fn set_enabled<'a>(
         &'a self,
         pool: PoolId,

@@ -17,16 +17,17 @@ use tokio::{net::TcpListener, time::advance};
 
 use super::*;
 
-const SECRET: &str = "s3cr3tXclient";
+pub const SECRET: &str = "s3cr3tXclient";
 
-struct Cloud {
+/// The emulator with a pool, and files beside it.
+pub struct Cloud {
     address: String,
-    emulator: EmulatorHandle,
+    pub emulator: EmulatorHandle,
     folder: TempDir,
 }
 
 impl Cloud {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let emulator = Emulator::new(Settings {
             token: Some(SECRET.into()),
             pools: vec!["linux".into()],
@@ -44,17 +45,17 @@ impl Cloud {
         }
     }
 
-    fn url(&self, path: &str) -> url::Url {
+    pub fn url(&self, path: &str) -> url::Url {
         format!("http://{}/{path}", self.address).parse().unwrap()
     }
 
-    fn write(&self, name: &str, text: &str) -> std::path::PathBuf {
+    pub fn write(&self, name: &str, text: &str) -> std::path::PathBuf {
         let path = self.folder.path().join(name);
         fs::write(&path, text).unwrap();
         path
     }
 
-    fn application(&self) -> Application {
+    pub fn application(&self) -> Application {
         Application {
             client_id: "c11e".into(),
             tenant_id: "7e11".into(),
@@ -63,28 +64,28 @@ impl Cloud {
         }
     }
 
-    fn secret(&self, secret: &str) -> Credential {
+    pub fn secret(&self, secret: &str) -> Credential {
         self.identity(IdentityConfig::Secret {
             application: self.application(),
             secret: SecretSource::Fixed(secret.into()),
         })
     }
 
-    fn identity(&self, identity: IdentityConfig) -> Credential {
+    pub fn identity(&self, identity: IdentityConfig) -> Credential {
         let config = TokenConfig::Identity(identity);
         Credential::new(&config, &ConnectionSettings::default()).unwrap()
     }
 
-    fn file(&self, path: &Path) -> Credential {
+    pub fn file(&self, path: &Path) -> Credential {
         Credential::Held(Arc::new(TokenFile::new(path)))
     }
 
-    fn client(&self, credential: &Credential) -> Client {
+    pub fn client(&self, credential: &Credential) -> Client {
         let organization = OrganizationUrl::parse(self.url("contoso").as_str()).unwrap();
         Client::new(ClientSettings::new(organization, credential.clone())).unwrap()
     }
 
-    fn asked(&self) -> u64 {
+    pub fn asked(&self) -> u64 {
         self.emulator.exchanges().asked
     }
 }

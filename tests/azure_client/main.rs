@@ -9,6 +9,7 @@
     unreachable_pub
 )]
 
+mod agents;
 mod connect;
 mod identity;
 mod secrets;

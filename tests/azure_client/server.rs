@@ -27,8 +27,11 @@ pub const NO_LIMIT: Duration = Duration::from_secs(60);
 
 /// What the server does with one connection.
 pub struct Turn {
+    pub method: &'static str,
     /// The path and query that it waits for.
     pub path: &'static str,
+    /// The JSON that it waits for; empty for none.
+    pub body: &'static str,
     pub answer: Vec<u8>,
     /// Keeps the connection open, without another word, until the client goes.
     pub hangs: bool,
@@ -41,7 +44,9 @@ pub struct Server {
 
 pub fn turn(path: &'static str, answer: impl AsRef<[u8]>) -> Turn {
     Turn {
+        method: "GET",
         path,
+        body: "",
         answer: answer.as_ref().into(),
         hangs: false,
     }
@@ -76,15 +81,16 @@ pub fn assert_nobody_came(listener: &StdListener) {
     );
 }
 
-/// Reads one request's head and checks all that every request must have.
-pub async fn check_request(stream: &mut TcpStream, address: &str, path: &str) {
+/// Reads one request and checks all that every request must have.
+async fn check_request(stream: &mut TcpStream, address: &str, turn: &Turn) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.unwrap());
     }
     let head = String::from_utf8(head).unwrap();
     let (line, headers) = head.split_once("\r\n").unwrap();
-    assert_eq!(line, format!("GET {path} HTTP/1.1"));
+    let Turn { method, path, .. } = turn;
+    assert_eq!(line, format!("{method} {path} HTTP/1.1"));
     let header = |name: &str| {
         let named = |line: &str| {
             let (key, value) = line.split_once(": ")?;
@@ -105,6 +111,16 @@ pub async fn check_request(stream: &mut TcpStream, address: &str, path: &str) {
         agent.starts_with("azp-scaler/") && agent.contains(" (+https://"),
         "{agent}"
     );
+    let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+    let length = header("content-length").parse().unwrap_or_default();
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).await.unwrap();
+    let body = String::from_utf8(body).unwrap();
+    assert_eq!(body.is_empty(), turn.body.is_empty(), "{body}");
+    if !body.is_empty() {
+        assert_eq!(header("content-type"), "application/json");
+        assert_eq!(json(&body), json(turn.body));
+    }
 }
 
 impl Server {
@@ -116,7 +132,7 @@ impl Server {
         let task = tokio::spawn(async move {
             for turn in turns {
                 let (mut stream, _) = accepting.accept().await.unwrap();
-                check_request(&mut stream, &host, turn.path).await;
+                check_request(&mut stream, &host, &turn).await;
                 stream.write_all(&turn.answer).await.unwrap();
                 if turn.hangs {
                     let _ = stream.read(&mut [0]).await;

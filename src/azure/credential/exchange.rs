@@ -20,6 +20,7 @@ use crate::{
     azure::{
         ClientError, USER_AGENT, answer,
         connect::{self, Way, causes},
+        pause,
     },
     config::{Application, ConnectionSettings, IdentityConfig, IdentityEndpoint, SecretSource},
     ports::{ReadError, Tokens as _},
@@ -144,7 +145,7 @@ impl Exchange {
         }
         if status != StatusCode::OK {
             let words = words(&body);
-            let pause = answer::pause(status, &headers, std::time::SystemTime::now());
+            let pause = pause::pause(status, &headers, std::time::SystemTime::now());
             let pause = pause.map(|pause| pause.min(longest_pause(status)));
             let detail = format!("status {}{words}", status.as_u16());
             return Err(Failure {
