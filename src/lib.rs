@@ -7,6 +7,7 @@
 //! [`http`], [`app`] (the wiring), [`cli`]. [`emulator`] stands aside: an Azure DevOps organization in
 //! memory that shares nothing with the client but the domain.
 
+pub mod agent;
 pub mod app;
 pub mod azure;
 pub mod bounded;

@@ -50,7 +50,13 @@ const APART: &[(&str, &str)] = &[
     ("http", "pools"),
     ("grpc", "http"),
     ("http", "grpc"),
+    // The two programs share no insides.
+    ("agent", "scaler"),
+    ("scaler", "agent"),
+    ("agent", "pools"),
     // Adapters are named by the wiring alone.
+    ("agent", "azure"),
+    ("agent", "kubernetes"),
     ("pools", "azure"),
     ("scaler", "azure"),
     ("grpc", "azure"),
@@ -81,6 +87,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("clap", &["config", "cli", "bin"]),
     ("anyhow", &["cli", "app", "bin"]),
     ("prometheus", &["telemetry"]),
+    // Processes are started and waited for in one place.
+    ("rustix", &["agent"]),
 ];
 
 /// What the domain may not hold: it neither waits, reads, writes nor tells the

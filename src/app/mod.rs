@@ -4,6 +4,7 @@
 //! Invariant: an [`App`] is built, with its ports bound and nothing running, or
 //! it is not there; once it runs, a part that ends before its time ends all.
 
+pub mod agent;
 mod clients;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};

@@ -3,6 +3,7 @@
 //! May import: everything below. Invariant: what a user did wrong is told with
 //! its remedy and ends with the exit code that sysexits has for it.
 
+pub mod agent;
 mod ask;
 mod check;
 mod demo;

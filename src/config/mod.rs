@@ -6,6 +6,7 @@
 //! has; a secret stands in no message and behind no flag that would show it to
 //! everybody who can list processes.
 
+pub mod agent;
 mod check;
 mod cluster;
 mod demo;

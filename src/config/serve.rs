@@ -353,7 +353,7 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
-fn log_json(format: Option<&str>) -> Result<Option<bool>, String> {
+pub(super) fn log_json(format: Option<&str>) -> Result<Option<bool>, String> {
     match format {
         None => Ok(None),
         Some("text") => Ok(Some(false)),

@@ -10,6 +10,7 @@ pub mod claim;
 pub mod decision;
 pub mod declared;
 pub mod demand;
+pub mod drain;
 pub mod job;
 pub mod legacy;
 pub mod number;

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// The text format of Prometheus, which every scraper reads.
-const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
+pub(super) const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 pub(super) async fn metrics<A: Answers>(State(shared): State<Arc<Shared<A>>>) -> impl IntoResponse {
     let site = &shared.site;

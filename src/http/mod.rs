@@ -4,6 +4,7 @@
 //! decides nothing, and nobody can hold it: connections, bodies and silence are
 //! bounded.
 
+pub mod agent;
 mod hook;
 mod metrics;
 mod probes;

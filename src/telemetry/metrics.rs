@@ -207,7 +207,7 @@ impl Drop for OpenStream {
     }
 }
 
-fn counters(registry: &Registry, of: &Description) -> IntCounterVec {
+pub(super) fn counters(registry: &Registry, of: &Description) -> IntCounterVec {
     let opts = Opts::new(of.name, of.help);
     registered(registry, IntCounterVec::new(opts, of.labels))
 }

@@ -4,6 +4,7 @@
 //! here is global but the log subscriber, so that tests can run side by side,
 //! and no secret has a way in.
 
+pub mod agent;
 pub mod descriptions;
 pub mod labels;
 pub mod logs;

@@ -1,8 +1,9 @@
 //! Credentials: what proves to Azure DevOps who asks.
 //!
 //! May import: ports, config, domain. Invariant: a secret leaves this module in
-//! two ways only, as a header that is marked sensitive and as the body of an
-//! exchange with the authority; no text, log or error ever shows it.
+//! three ways only: as a header that is marked sensitive, as the body of an
+//! exchange with the authority, and as the token that `config.sh` is given; no
+//! text, log or error ever shows it.
 //!
 //! [`hidden`] takes secrets out of texts, [`pat`] reads a personal access token, [`file`] one in a file, [`entra`]
 //! keeps a token that [`exchange`] has from an authority.
@@ -15,9 +16,10 @@ mod pat;
 
 use std::{fmt, sync::Arc};
 
+use futures::future::{BoxFuture, FutureExt as _};
 use jiff::Timestamp;
 use reqwest::RequestBuilder;
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 
 pub(super) use self::hidden::Hidden;
 use self::{
@@ -160,6 +162,20 @@ impl Identity {
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Identity").finish_non_exhaustive()
+    }
+}
+
+/// The token itself, as `config.sh` of the agent wants it. Azure Pipelines agent:
+/// it takes a token of Entra ID where it takes a personal access token.
+impl Tokens for Credential {
+    fn token(&self) -> BoxFuture<'_, Result<SecretString, ReadError>> {
+        async {
+            Ok(match self.sign().await? {
+                Signature::Basic(token) => token.secret().clone(),
+                Signature::Bearer(bearer) => bearer.token.clone(),
+            })
+        }
+        .boxed()
     }
 }
 

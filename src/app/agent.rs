@@ -1,0 +1,101 @@
+//! `azp-agent`, put together.
+//!
+//! May import: everything below. Invariant: the token is used here to make a
+//! client and to register, and handed to nothing else.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    agent::{self, Ending, LifeError, Software, Surroundings, board::Board, door, memory},
+    azure::{Client, ClientSettings, Credential},
+    config::{ConnectionSettings, TokenConfig, agent::RunConfig},
+    domain::organization::OrganizationUrl,
+    http,
+};
+
+/// Runs an agent to its end.
+///
+/// # Errors
+/// Its surroundings cannot be set up, or it could not be registered.
+pub async fn run(config: RunConfig) -> anyhow::Result<Ending> {
+    memory::shut();
+    let stop = stop_on_signal()?;
+    let (client, credential) = client(&config.organization, &config.token, &config.connection)?;
+    let client = Arc::new(client);
+    let board = Board::new(
+        config.organization.as_str(),
+        &config.pool,
+        &config.name,
+        config.session_check,
+    );
+    let path = config.socket.display().to_string();
+    let opened = door::open(&config.socket);
+    let opened = opened.with_context(|| format!("AZP_SOCKET: cannot answer probes at {path}"))?;
+    let answering = tokio::spawn(door::answer(opened, board.clone()));
+    if let Some(address) = config.metrics_listen {
+        let listener = TcpListener::bind(address).await;
+        let listener =
+            listener.with_context(|| format!("AZP_METRICS_LISTEN: cannot listen at {address}"))?;
+        tokio::spawn(http::agent::serve(listener, board.clone()));
+    }
+    let socket = config.socket.clone();
+    let surroundings = Surroundings {
+        registrations: client,
+        tokens: Arc::new(credential),
+        software: Software {},
+        board,
+        stop,
+    };
+    let ending = agent::live(config, surroundings).await;
+    answering.abort();
+    // Whoever asks from now on learns that nobody is there.
+    let _ = std::fs::remove_file(socket);
+    ending.map_err(LifeError::into)
+}
+
+/// A client of the organization, and the credential that it shows.
+pub(crate) fn client(
+    organization: &OrganizationUrl,
+    token: &TokenConfig,
+    connection: &ConnectionSettings,
+) -> anyhow::Result<(Client, Credential)> {
+    let credential = Credential::new(token, connection).context("the credential")?;
+    let settings = ClientSettings::new(organization.clone(), credential.clone());
+    let client = Client::new(settings.with(connection)).context("the organization")?;
+    Ok((client, credential))
+}
+
+/// Cancelled by SIGTERM or SIGINT; more of them change nothing, since the only
+/// way to end a job is SIGKILL.
+fn stop_on_signal() -> anyhow::Result<CancellationToken> {
+    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;
+    let stop = CancellationToken::new();
+    let stopped = stop.clone();
+    tokio::spawn(async move {
+        loop {
+            let signal = tokio::select! {
+                Some(()) = terminate.recv() => "SIGTERM",
+                Some(()) = interrupt.recv() => "SIGINT",
+                else => return,
+            };
+            if stopped.is_cancelled() {
+                tracing::info!(
+                    signal,
+                    "already leaving; only SIGKILL ends a job before its end"
+                );
+            } else {
+                tracing::info!(signal, "told to stop");
+            }
+            stopped.cancel();
+        }
+    });
+    Ok(stop)
+}
