@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 
 use crate::{
     config::EmulatorConfig,
-    emulator::{Emulator, Settings},
+    emulator::{AgentPackage, Emulator, Settings},
     shutdown::{Grace, Shutdown},
     telemetry::logs,
 };
@@ -18,9 +18,15 @@ use crate::{
 /// Serves until SIGTERM.
 pub(super) async fn emulator(config: EmulatorConfig) -> anyhow::Result<()> {
     logs::start("info", None)?;
+    let packages = config.packages.into_iter().map(|package| AgentPackage {
+        platform: package.platform,
+        version: package.version,
+        file: package.file,
+    });
     let emulator = Emulator::new(Settings {
         token: config.token,
         pools: config.pools,
+        packages: packages.collect(),
         ..Settings::default()
     })?;
     let listener = TcpListener::bind(config.listen).await.with_context(|| {

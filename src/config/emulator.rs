@@ -4,7 +4,7 @@
 //! it is told otherwise, since it lets everybody in who knows its token, or
 //! everybody where it has none.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, path::PathBuf};
 
 use secrecy::SecretString;
 
@@ -26,6 +26,22 @@ pub struct EmulatorArgs {
     /// can list processes sees it.
     #[arg(long, value_name = "TOKEN")]
     token: Option<String>,
+
+    /// A package of the agent that the organization offers; may be given again. As in
+    /// linux-x64=4.260.0=agent.tar.gz.
+    #[arg(long = "agent-package", value_name = "PLATFORM=VERSION=FILE")]
+    packages: Vec<String>,
+}
+
+/// A package of the agent that is to be offered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OfferedPackage {
+    /// As in `linux-x64`.
+    pub platform: Box<str>,
+    /// As in `4.260.0`.
+    pub version: Box<str>,
+    /// A `.tar.gz` of the agent's folder.
+    pub file: PathBuf,
 }
 
 /// What `emulator` needs to know.
@@ -37,6 +53,8 @@ pub struct EmulatorConfig {
     pub pools: Vec<String>,
     /// The token; `None` for any.
     pub token: Option<SecretString>,
+    /// The packages of the agent.
+    pub packages: Vec<OfferedPackage>,
 }
 
 // === impl EmulatorArgs ===
@@ -55,14 +73,41 @@ impl EmulatorArgs {
         if self.token.as_ref().is_some_and(String::is_empty) {
             problems.add("--token", "is empty; leave it away to let any token in");
         }
+        let packages = self.packages.iter().filter_map(|text| {
+            let package = OfferedPackage::read(text);
+            if package.is_none() {
+                problems.add(
+                    "--agent-package",
+                    format!("is {text:?}; give it as in linux-x64=4.260.0=agent.tar.gz"),
+                );
+            }
+            package
+        });
+        let packages = packages.collect();
         match listen {
             Some(listen) if problems.problems.is_empty() => Ok(EmulatorConfig {
                 listen,
                 pools: self.pools,
                 token: self.token.map(SecretString::from),
+                packages,
             }),
             _ => Err(problems),
         }
+    }
+}
+
+// === impl OfferedPackage ===
+
+impl OfferedPackage {
+    /// Only a file's name may contain `=`.
+    fn read(text: &str) -> Option<Self> {
+        let mut parts = text.splitn(3, '=').map(str::trim);
+        let mut part = || parts.next().filter(|part| !part.is_empty());
+        Some(Self {
+            platform: part()?.into(),
+            version: part()?.into(),
+            file: part()?.into(),
+        })
     }
 }
 
@@ -90,11 +135,25 @@ mod tests {
         assert_eq!(config.listen.to_string(), "127.0.0.1:8100");
         assert_eq!(config.pools, ["linux", "windows"]);
         assert!(config.token.is_none());
+        assert!(config.packages.is_empty());
+        let config = resolve(&["--agent-package", "linux-x64=4.260.0=/tmp/a=b.tar.gz"]).unwrap();
+        let package = &config.packages[0];
+        assert_eq!(
+            (&*package.platform, &*package.version),
+            ("linux-x64", "4.260.0")
+        );
+        assert_eq!(package.file.to_str(), Some("/tmp/a=b.tar.gz"));
     }
 
     #[test]
     fn every_problem_is_told() {
-        let error = resolve(&["--listen=here", "--pool=", "--token="]).unwrap_err();
-        assert_eq!(error.problems().len(), 3, "{error}");
+        let error = resolve(&[
+            "--listen=here",
+            "--pool=",
+            "--token=",
+            "--agent-package=linux-x64",
+        ]);
+        let error = error.unwrap_err();
+        assert_eq!(error.problems().len(), 4, "{error}");
     }
 }

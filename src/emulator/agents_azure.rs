@@ -8,16 +8,18 @@ use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{
     organization::{
-        AGENT_VERSION, Agent, AgentChange, AgentId, CapabilityMap, NewAgent, Organization, Refusal,
+        AGENT_VERSION, Agent, AgentChange, AgentId, CapabilityMap, NewAgent, Organization,
+        PublicKey, Refusal,
     },
-    routes_azure::{Parameters, bad_request},
+    parameters::Parameters,
+    refusals_azure::bad_request,
     wire::{self, AgentOptions, AgentRow, Listing, Site},
 };
 use crate::domain::{demand::Demands, pool::PoolId};
 
 /// A `TaskAgent` as clients send it. The service knows more members than this,
 /// so that unknown ones are no error here.
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct AgentBody {
     id: Option<AgentId>,
@@ -27,6 +29,20 @@ struct AgentBody {
     enabled: Option<bool>,
     system_capabilities: Option<CapabilityMap>,
     user_capabilities: Option<CapabilityMap>,
+    authorization: Option<AuthorizationBody>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct AuthorizationBody {
+    public_key: Option<KeyBody>,
+}
+
+#[derive(Deserialize)]
+struct KeyBody {
+    exponent: Box<str>,
+    /// A secret in here.
+    modulus: Box<str>,
 }
 
 /// `GET agents`.
@@ -79,6 +95,7 @@ pub(super) fn add(
         let Some(name) = body.name.filter(|name| !name.trim().is_empty()) else {
             return Ok(bad_request("name is missing"));
         };
+        let key = key(body.authorization);
         let new = NewAgent {
             name,
             version: body.version.unwrap_or_else(|| AGENT_VERSION.into()),
@@ -91,12 +108,12 @@ pub(super) fn add(
             system_capabilities: body.system_capabilities.unwrap_or_default(),
             user_capabilities: body.user_capabilities.unwrap_or_default(),
         };
-        let id = organization.register(pool, new)?;
-        answer(organization, pool, id, AgentOptions::default(), site)
+        let id = organization.register(pool, new, key)?;
+        answer(organization, pool, id, REGISTRATION, site)
     })
 }
 
-/// `PATCH agents/{id}`, and `PUT`, which the agent's own `--replace` uses.
+/// `PATCH agents/{id}`.
 pub(super) fn change(
     organization: &mut Organization,
     pool: PoolId,
@@ -104,21 +121,25 @@ pub(super) fn change(
     body: &[u8],
     site: Site<'_>,
 ) -> Result<Response, Refusal> {
-    with_body(body, |body: AgentBody| {
-        // Azure DevOps: the body must repeat the number.
-        // ASSUMPTION(patch-without-id): it is refused with 400.
-        if body.id != Some(id) {
-            return Ok(bad_request("id in the body must be the agent's own"));
-        }
-        let change = AgentChange {
-            enabled: body.enabled,
-            version: body.version,
-            os_description: body.os_description,
-            system_capabilities: body.system_capabilities,
-            user_capabilities: body.user_capabilities,
-        };
-        organization.change(pool, id, change)?;
+    with_own_body(id, body, |body| {
+        organization.change(pool, id, body.change())?;
         answer(organization, pool, id, AgentOptions::default(), site)
+    })
+}
+
+/// `PUT agents/{id}`: `config.sh --replace` registers the agent anew. Azure DevOps:
+/// it sends the agent as it was, so that a disabled one stays disabled.
+pub(super) fn replace(
+    organization: &mut Organization,
+    pool: PoolId,
+    id: AgentId,
+    body: &[u8],
+    site: Site<'_>,
+) -> Result<Response, Refusal> {
+    with_own_body(id, body, |mut body| {
+        let key = key(body.authorization.take());
+        organization.replace(pool, id, body.change(), key)?;
+        answer(organization, pool, id, REGISTRATION, site)
     })
 }
 
@@ -161,16 +182,61 @@ fn options(parameters: &Parameters) -> AgentOptions {
     AgentOptions {
         capabilities: parameters.flag("includeCapabilities"),
         assigned_request: parameters.flag("includeAssignedRequest"),
+        last_completed_request: parameters.flag("includeLastCompletedRequest"),
+        registration: false,
     }
 }
 
+/// What who registers an agent is told.
+const REGISTRATION: AgentOptions = AgentOptions {
+    capabilities: false,
+    assigned_request: false,
+    last_completed_request: false,
+    registration: true,
+};
+
+fn key(authorization: Option<AuthorizationBody>) -> Option<PublicKey> {
+    let KeyBody { exponent, modulus } = authorization?.public_key?;
+    let modulus = modulus.into();
+    Some(PublicKey { exponent, modulus })
+}
+
+/// Goes on with the body of this agent. Azure DevOps: it must repeat the number.
+/// ASSUMPTION(patch-without-id): it is refused with 400.
+fn with_own_body(
+    id: AgentId,
+    body: &[u8],
+    go_on: impl FnOnce(AgentBody) -> Result<Response, Refusal>,
+) -> Result<Response, Refusal> {
+    with_body(body, |body: AgentBody| {
+        if body.id != Some(id) {
+            return Ok(bad_request("id in the body must be the agent's own"));
+        }
+        go_on(body)
+    })
+}
+
 /// Goes on with the body as what it should be; one that is not is answered here.
-fn with_body<T: DeserializeOwned>(
+pub(super) fn with_body<T: DeserializeOwned>(
     body: &[u8],
     go_on: impl FnOnce(T) -> Result<Response, Refusal>,
 ) -> Result<Response, Refusal> {
     match serde_json::from_slice(body) {
         Ok(body) => go_on(body),
         Err(error) => Ok(bad_request(&format!("the body cannot be read: {error}"))),
+    }
+}
+
+// === impl AgentBody ===
+
+impl AgentBody {
+    fn change(self) -> AgentChange {
+        AgentChange {
+            enabled: self.enabled,
+            version: self.version,
+            os_description: self.os_description,
+            system_capabilities: self.system_capabilities,
+            user_capabilities: self.user_capabilities,
+        }
     }
 }

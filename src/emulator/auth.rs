@@ -12,7 +12,22 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use secrecy::ExposeSecret;
 use subtle::ConstantTimeEq;
 
-use super::{faults, state::Shared, wire};
+use super::{
+    faults,
+    organization::{AgentId, Refusal},
+    route::Route,
+    state::Shared,
+    wire,
+};
+
+/// Who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Caller {
+    /// A person or a program with a token of its own.
+    Person,
+    /// A listener, with the token that its agent was given.
+    Agent(AgentId),
+}
 
 /// What a request brought along.
 enum Credential {
@@ -33,13 +48,21 @@ pub(super) fn check(
     shared: &Shared,
     method: &Method,
     headers: &HeaderMap,
-) -> Result<(), Box<Response>> {
+) -> Result<Caller, Box<Response>> {
     let credential = read(headers);
     let token = match &credential {
         Credential::Token(token) | Credential::Bearer(token) => token.as_str(),
         Credential::None => "",
     };
+    let holder = match &credential {
+        Credential::Bearer(token) => shared.organization().holder(token),
+        Credential::Token(_) | Credential::None => None,
+    };
+    if let Some(Ok(agent)) = holder {
+        return Ok(Caller::Agent(agent));
+    }
     let given = match &credential {
+        Credential::Bearer(_) if holder.is_some() => Some(false),
         Credential::Bearer(token) => shared.authority().judges(token, shared.clock.now()),
         Credential::Token(_) | Credential::None => None,
     };
@@ -51,7 +74,7 @@ pub(super) fn check(
         (None, None) => true,
     };
     if right && !token.is_empty() {
-        return Ok(());
+        return Ok(Caller::Person);
     }
     // Azure DevOps: a PATCH gets 401 where GET and POST get the sign-in page.
     // ASSUMPTION(bad-token-put-delete): PUT and DELETE are answered like PATCH.
@@ -83,5 +106,28 @@ fn read(headers: &HeaderMap) -> Credential {
     match text.as_deref().and_then(|text| text.split_once(':')) {
         Some((_, token)) if scheme.eq_ignore_ascii_case("basic") => Credential::Token(token.into()),
         _ => Credential::None,
+    }
+}
+
+// === impl Caller ===
+
+impl Caller {
+    /// May it use this route at all?
+    ///
+    /// Azure DevOps: an agent's token is good for the agent's own affairs.
+    /// ASSUMPTION(agent-token-scope): which routes these are.
+    pub(super) fn may(self, route: &Route, method: &Method) -> Result<(), Refusal> {
+        match self {
+            Self::Agent(agent) if !route.is_of_agents(method) => Err(Refusal::NotItsOwn(agent)),
+            Self::Agent(_) | Self::Person => Ok(()),
+        }
+    }
+
+    /// May it do what is this agent's affair?
+    pub(super) fn speaks_for(self, agent: AgentId) -> Result<(), Refusal> {
+        match self {
+            Self::Agent(own) if own != agent => Err(Refusal::NotItsOwn(own)),
+            Self::Agent(_) | Self::Person => Ok(()),
+        }
     }
 }

@@ -4,13 +4,10 @@
 //! this module asks what time it is; a test that pauses tokio's clock therefore
 //! drives the whole organization.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{future::pending, sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 
 /// What time it is in the organization. Clones are the same clock.
 #[derive(Clone, Debug)]
@@ -21,7 +18,8 @@ struct Inner {
     origin: Timestamp,
     started: Instant,
     factor: f64,
-    advanced: Mutex<Duration>,
+    /// How far hands have moved it.
+    advanced: watch::Sender<Duration>,
 }
 
 // === impl Clock ===
@@ -56,7 +54,7 @@ impl Clock {
             origin,
             started: Instant::now(),
             factor,
-            advanced: Mutex::default(),
+            advanced: watch::Sender::default(),
         }))
     }
 
@@ -64,10 +62,7 @@ impl Clock {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         let inner = &*self.0;
-        let advanced = *inner
-            .advanced
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let advanced = *inner.advanced.borrow();
         let seconds = inner.started.elapsed().as_secs_f64() * inner.factor;
         let elapsed = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
         later(inner.origin, elapsed.saturating_add(advanced))
@@ -75,12 +70,41 @@ impl Clock {
 
     /// Moves the present forward, whatever drives the clock otherwise.
     pub fn advance(&self, by: Duration) {
-        let mut advanced = self
-            .0
-            .advanced
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        *advanced = advanced.saturating_add(by);
+        self.0.advanced.send_modify(|advanced| {
+            *advanced = advanced.saturating_add(by);
+        });
+    }
+
+    /// Waits until this moment is there, by time or by hand.
+    pub(super) async fn reached(&self, moment: Timestamp) {
+        let mut advanced = self.0.advanced.subscribe();
+        loop {
+            advanced.mark_unchanged();
+            let left = moment.duration_since(self.now());
+            let Ok(left) = Duration::try_from(left) else {
+                return;
+            };
+            if left.is_zero() {
+                return;
+            }
+            tokio::select! {
+                () = self.passes(left) => {}
+                // It cannot end before `self` does.
+                _ = advanced.changed() => {}
+            }
+        }
+    }
+
+    /// Lets so much of its time go by.
+    async fn passes(&self, time: Duration) {
+        let factor = self.0.factor;
+        if factor == 0.0 {
+            return pending().await;
+        }
+        let seconds = time.as_secs_f64() / factor;
+        let real = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
+        // A nanosecond more, so that a rounded time is not short of the moment.
+        tokio::time::sleep(real.saturating_add(Duration::from_nanos(1))).await;
     }
 }
 
@@ -114,6 +138,31 @@ mod tests {
             assert_eq!(clock.now(), later(start, Duration::from_secs(factor)));
             clock.advance(Duration::from_secs(60));
             assert_eq!(clock.now(), later(start, Duration::from_secs(factor + 60)));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_moment_is_reached_by_time_or_by_hand() {
+        let hour = Duration::from_secs(3600);
+        for factor in [1.0, 1e-9, 1e9, 0.0] {
+            let clock = Clock::scaled(factor);
+            let moment = later(clock.now(), hour);
+            clock.reached(clock.now()).await;
+            let reached = clock.reached(moment);
+            tokio::pin!(reached);
+            assert!(futures::poll!(&mut reached).is_pending());
+            if factor > 0.0 {
+                reached.as_mut().await;
+                assert!(clock.now() >= moment);
+            }
+            let moment = later(clock.now(), hour);
+            let reached = clock.reached(moment);
+            tokio::pin!(reached);
+            assert!(futures::poll!(&mut reached).is_pending());
+            clock.advance(hour / 2);
+            assert!(futures::poll!(&mut reached).is_pending());
+            clock.advance(hour / 2);
+            reached.await;
         }
     }
 

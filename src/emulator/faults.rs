@@ -8,7 +8,7 @@ use std::{convert::Infallible, time::Duration};
 
 use axum::{
     body::{Body, Bytes},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use futures::{StreamExt, stream};
@@ -71,6 +71,11 @@ pub struct Fault {
     pub count: Option<u32>,
     /// Only for requests whose path contains this.
     pub route: Option<Box<str>>,
+    /// Only for requests of this method, such as `DELETE`.
+    pub method: Option<Box<str>>,
+    /// The request is done all the same, and only its answer is wrong: a client
+    /// does not know then what came of it.
+    pub done: bool,
     /// What `Retry-After` says, in seconds.
     pub retry_after: u32,
 }
@@ -131,18 +136,19 @@ impl Fault {
             kind,
             count: None,
             route: None,
+            method: None,
+            done: false,
             retry_after: 2,
         }
     }
 
     /// Takes one request from the order; `None` where it is not meant.
-    pub(super) fn take(order: &mut Option<Self>, path: &str) -> Option<Self> {
+    pub(super) fn take(order: &mut Option<Self>, method: &Method, path: &str) -> Option<Self> {
         let fault = order.as_mut()?;
-        if fault
-            .route
-            .as_ref()
-            .is_some_and(|route| !path.contains(&**route))
-        {
+        let (route, only) = (&fault.route, &fault.method);
+        let elsewhere = route.as_ref().is_some_and(|route| !path.contains(&**route));
+        let otherwise = |only: &str| !only.eq_ignore_ascii_case(method.as_str());
+        if elsewhere || only.as_deref().is_some_and(otherwise) {
             return None;
         }
         let taken = fault.clone();

@@ -11,8 +11,8 @@ use super::{
     authority::{AuthorityFault, Exchanges},
     clock::Clock,
     faults::Fault,
-    organization::{NewAgent, NewJobs, Refusal},
-    report::{PoolCounts, PoolReport},
+    organization::{NewAgent, NewJobs, Order, Refusal},
+    report::{AgentStatus, JobStatus, PoolCounts, PoolReport},
     requests::RequestCounts,
     state::SharedState,
 };
@@ -67,7 +67,8 @@ impl EmulatorHandle {
         Ok(ids.map(RequestId).collect())
     }
 
-    /// Cancels a job, wherever it stands.
+    /// Cancels a job. One that a listener holds is over when that listener says
+    /// so; any other one at once, wherever it stands.
     ///
     /// # Errors
     /// Where there is no such pool or job, or the job is over.
@@ -85,7 +86,7 @@ impl EmulatorHandle {
     pub fn add_agent(&self, pool: &str, agent: NewAgent) -> Result<u32, Refusal> {
         let mut organization = self.0.organization();
         let pool = organization.ensure_pool(pool)?;
-        organization.register(pool, agent)
+        organization.register(pool, agent, None)
     }
 
     /// Kills an agent; a job that it runs is lost.
@@ -108,6 +109,72 @@ impl EmulatorHandle {
         let pool = organization.pool_named(pool)?;
         let (pool, agent) = (pool.id, pool.agent_named(agent)?.identity.id);
         organization.unregister(pool, agent)
+    }
+
+    /// Tells the agent's listener, or the one to come, to do something.
+    ///
+    /// # Errors
+    /// Where there is no such pool or agent, the agent is simulated, or too many
+    /// orders wait.
+    pub fn order(&self, pool: &str, agent: &str, order: Order) -> Result<(), Refusal> {
+        let mut organization = self.0.organization();
+        let pool = organization.pool_named(pool)?;
+        let (pool, agent) = (pool.id, pool.agent_named(agent)?.identity.id);
+        organization.pool_mut(pool)?.order(agent, order)
+    }
+
+    /// How far a job has come.
+    ///
+    /// # Errors
+    /// Where there is no such pool or job.
+    pub fn job(&self, pool: &str, job: RequestId) -> Result<JobStatus, Refusal> {
+        let organization = self.0.organization();
+        let pool = organization.pool_named(pool)?;
+        pool.job(job).map(JobStatus::of)
+    }
+
+    /// What a job's worker wrote so far, line by line.
+    ///
+    /// # Errors
+    /// Where there is no such pool or job.
+    pub fn log(&self, pool: &str, job: RequestId) -> Result<String, Refusal> {
+        let organization = self.0.organization();
+        let pool = organization.pool_named(pool)?;
+        pool.job(job).map(|job| job.output.text())
+    }
+
+    /// The registered agents of a pool, by number.
+    ///
+    /// # Errors
+    /// Where there is no such pool.
+    pub fn agents(&self, pool: &str) -> Result<Vec<AgentStatus>, Refusal> {
+        let organization = self.0.organization();
+        let pool = organization.pool_named(pool)?;
+        Ok(pool.agents().map(AgentStatus::of).collect())
+    }
+
+    /// Another number than before once something has changed: a job, an agent,
+    /// a session, a line of output.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.0.organization().revision()
+    }
+
+    /// Waits for a change since this revision, and says the new one. What time
+    /// brings about is one as well.
+    pub async fn changed(&self, since: u64) -> u64 {
+        self.0.changed(since).await
+    }
+
+    /// Waits until `look` finds something, looking again after each change.
+    pub async fn until<T>(&self, mut look: impl FnMut(&Self) -> Option<T>) -> T {
+        loop {
+            let seen = self.revision();
+            if let Some(found) = look(self) {
+                return found;
+            }
+            self.changed(seen).await;
+        }
     }
 
     /// How many of what the pool has.

@@ -6,21 +6,30 @@
 //! Invariant: nothing happens between two requests that the clock did not make
 //! due; memory is bounded; a wrong request is answered and never a panic.
 //!
-//! Azure's routes are under `routes_azure`, `authority` gives out tokens, the emulator's own under
-//! `routes_own`, the rules of the queue under `organization`.
+//! Azure's routes are under `routes_azure`, those of an agent's listener under `sessions_azure`,
+//! `authority` gives out tokens, the emulator's own are under `routes_own`, the rules of the queue
+//! under `organization`.
 
+mod agent_tokens;
 mod agents_azure;
 mod auth;
 mod authority;
 mod clock;
 mod faults;
 mod handle;
+mod job_output;
+mod jobs_azure;
 mod organization;
+mod packages;
+mod parameters;
 mod queues_azure;
+mod refusals_azure;
 mod report;
 mod requests;
+mod route;
 mod routes_azure;
 mod routes_own;
+mod sessions_azure;
 mod state;
 mod wire;
 
@@ -36,13 +45,18 @@ pub use self::{
     faults::{Fault, FaultKind},
     handle::EmulatorHandle,
     organization::{
-        MAX_AGENTS, MAX_FINISHED, MAX_JOBS_AT_ONCE, MAX_POOLS, MAX_UNFINISHED, NewAgent, NewJobs,
-        Refusal,
+        MAX_AGENTS, MAX_FINISHED, MAX_JOBS_AT_ONCE, MAX_LINES, MAX_ORDERS, MAX_OUTPUT, MAX_POOLS,
+        MAX_UNFINISHED, NewAgent, NewJobs, Order, Refusal,
     },
-    report::PoolCounts,
+    packages::AgentPackage,
+    report::{AgentStatus, JobStatus, PoolCounts},
     requests::{RequestCounts, RouteCount},
 };
-use self::{organization::Organization, state::Shared};
+use self::{
+    organization::{Organization, Rules},
+    packages::Package,
+    state::Shared,
+};
 
 /// How long connections may go on after the stop.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
@@ -56,8 +70,16 @@ pub struct Settings {
     pub pools: Vec<String>,
     /// What time it is.
     pub clock: Clock,
-    /// How long an agent takes from being given a job to having it.
+    /// How long a simulated agent takes from being given a job to having it.
     pub pickup: Duration,
+    /// How long a listener's poll stays open without a message.
+    pub poll: Duration,
+    /// How long a listener's session lives without a poll.
+    pub agent_silence: Duration,
+    /// How long a listener holds a job from the last renewal of its lock.
+    pub lock: Duration,
+    /// The packages of the agent that are offered, in any order.
+    pub packages: Vec<AgentPackage>,
 }
 
 /// An emulator that is set up and does not listen yet.
@@ -75,6 +97,13 @@ impl Default for Settings {
             pools: Vec::new(),
             clock: Clock::default(),
             pickup: Duration::from_millis(500),
+            poll: sessions_azure::POLL,
+            // ASSUMPTION(agent-silence): the service takes a listener for gone
+            // that did not poll for a minute.
+            agent_silence: Duration::from_secs(60),
+            // Azure DevOps: an agent holds a job by a lock of ten minutes.
+            lock: Duration::from_secs(600),
+            packages: Vec::new(),
         }
     }
 }
@@ -85,13 +114,21 @@ impl Emulator {
     /// Sets one up.
     ///
     /// # Errors
-    /// Where a pool's name is unusable, or there are too many.
+    /// Where a pool's name is unusable, or there are too many; where a package
+    /// cannot be read or is there twice.
     pub fn new(settings: Settings) -> Result<Self, Refusal> {
-        let mut organization = Organization::new(settings.clock.now(), settings.pickup);
+        let rules = Rules {
+            pickup: settings.pickup,
+            lock: settings.lock,
+            silence: settings.agent_silence,
+        };
+        let mut organization = Organization::new(settings.clock.now(), rules);
         for pool in &settings.pools {
             organization.ensure_pool(pool)?;
         }
-        let shared = Shared::new(settings.token, settings.clock, organization);
+        let packages = Package::read_all(settings.packages, settings.clock.now())?;
+        let (token, clock, poll) = (settings.token, settings.clock, settings.poll);
+        let shared = Shared::new(token, clock, organization, poll, packages);
         let handle = EmulatorHandle(Arc::new(shared));
         Ok(Self { handle })
     }
@@ -140,9 +177,11 @@ impl Emulator {
             .fallback(azure)
             .with_state(Arc::clone(&self.handle.0));
         let authority = authority::routes().with_state(Arc::clone(&self.handle.0));
+        let packages = packages::routes().with_state(Arc::clone(&self.handle.0));
         routes_own::routes()
             .with_state(self.handle.clone())
             .merge(authority)
+            .merge(packages)
             .fallback_service(azure)
     }
 }

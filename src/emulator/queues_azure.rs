@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{
     organization::{Organization, Pool, Refusal},
-    routes_azure::Route,
+    route::Route,
     wire,
 };
 

@@ -11,7 +11,7 @@ use super::{
     organization::{Agent, Job, Pool},
     wire::{self, Stamp},
 };
-use crate::domain::job::JobState;
+use crate::domain::job::{JobResult, JobState, RequestId};
 
 /// How many of what a pool has. Finished jobs count since the start, those
 /// included that the pool no longer remembers.
@@ -43,6 +43,36 @@ pub struct PoolCounts {
     pub agents: u64,
 }
 
+/// How far a job has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobStatus {
+    /// Queued, assigned, running or finished.
+    pub state: JobState,
+    /// The agent that it was given to, by name.
+    pub agent: Option<Box<str>>,
+    /// The worker's own word on the result, which decides nothing.
+    pub worker_said: Option<Box<str>>,
+}
+
+/// A registered agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentStatus {
+    /// Its number.
+    pub id: u32,
+    /// Its name.
+    pub name: Box<str>,
+    /// The version that it told last.
+    pub version: Box<str>,
+    /// Is it given jobs?
+    pub enabled: bool,
+    /// Does it listen?
+    pub online: bool,
+    /// The job that it has.
+    pub assigned: Option<RequestId>,
+    /// The job that it ended last.
+    pub last: Option<RequestId>,
+}
+
 /// A pool, whole.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -67,6 +97,10 @@ struct AgentReport<'a> {
     /// The job that it has; `null` when it is idle.
     request_id: Option<u64>,
     capabilities: BTreeMap<&'a str, &'a str>,
+    /// Has it a listener, beyond what is simulated?
+    listens: bool,
+    /// What its listener has yet to take note of.
+    messages: usize,
 }
 
 #[derive(Debug, Serialize)]
@@ -86,6 +120,8 @@ struct JobReport<'a> {
     assign_time: Option<Stamp>,
     receive_time: Option<Stamp>,
     finish_time: Option<Stamp>,
+    /// The worker's own word on the result.
+    worker_said: Option<&'a str>,
 }
 
 // === impl PoolCounts ===
@@ -123,6 +159,43 @@ impl PoolCounts {
     }
 }
 
+// === impl JobStatus ===
+
+impl JobStatus {
+    pub(super) fn of(job: &Job) -> Self {
+        Self {
+            state: job.state,
+            agent: job.agent.as_ref().map(|agent| agent.name.clone()),
+            worker_said: job.output.completed.clone(),
+        }
+    }
+
+    /// How it ended; `None` while it has not.
+    #[must_use]
+    pub const fn result(&self) -> Option<JobResult> {
+        match self.state {
+            JobState::Finished(result) => Some(result),
+            JobState::Queued | JobState::Assigned | JobState::Running => None,
+        }
+    }
+}
+
+// === impl AgentStatus ===
+
+impl AgentStatus {
+    pub(super) fn of(agent: &Agent) -> Self {
+        Self {
+            id: agent.identity.id,
+            name: agent.identity.name.clone(),
+            version: agent.identity.version.clone(),
+            enabled: agent.enabled,
+            online: agent.online,
+            assigned: agent.job,
+            last: agent.last.map(|last| last.id),
+        }
+    }
+}
+
 // === impl PoolReport ===
 
 impl<'a> PoolReport<'a> {
@@ -156,6 +229,8 @@ impl<'a> AgentReport<'a> {
             capabilities: both
                 .map(|(name, value)| (name.as_str(), value.as_str()))
                 .collect(),
+            listens: agent.session.is_some(),
+            messages: agent.messages.len(),
         }
     }
 }
@@ -176,6 +251,7 @@ impl<'a> JobReport<'a> {
             assign_time: job.assigned_at.map(Stamp::ticks),
             receive_time: job.received_at.map(Stamp::ticks),
             finish_time: job.finished_at.map(Stamp::ticks),
+            worker_said: job.output.completed.as_deref(),
         }
     }
 }

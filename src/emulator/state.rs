@@ -4,14 +4,19 @@
 //! May import: everything of the emulator but its routes. Invariant: nobody
 //! sees the organization but as of now.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    future::pending,
+    ops::{Deref, DerefMut},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use secrecy::SecretString;
 use tokio::sync::watch;
 
 use super::{
     authority::Authority, clock::Clock, faults::Fault, organization::Organization,
-    requests::RequestLog,
+    packages::Package, requests::RequestLog,
 };
 
 /// What all routes share.
@@ -20,6 +25,12 @@ pub(super) struct Shared {
     pub(super) clock: Clock,
     token: Mutex<Option<SecretString>>,
     organization: Mutex<Organization>,
+    /// The number of the organization's last change, for those who wait for one.
+    revision: watch::Sender<u64>,
+    /// How long a poll stays open without a message.
+    pub(super) poll: Duration,
+    /// Packages of the agent, the newest version first.
+    pub(super) packages: Vec<Package>,
     authority: Mutex<Authority>,
     fault: Mutex<Option<Fault>>,
     requests: Mutex<RequestLog>,
@@ -27,6 +38,13 @@ pub(super) struct Shared {
 }
 
 pub(super) type SharedState = Arc<Shared>;
+
+/// The organization as of now. Who waits for a change is told of it when this
+/// is dropped.
+pub(super) struct Present<'a> {
+    organization: MutexGuard<'a, Organization>,
+    revision: &'a watch::Sender<u64>,
+}
 
 /// Tells when the emulator stops.
 #[derive(Clone, Debug)]
@@ -39,11 +57,16 @@ impl Shared {
         token: Option<SecretString>,
         clock: Clock,
         organization: Organization,
+        poll: Duration,
+        packages: Vec<Package>,
     ) -> Self {
         Self {
             token: Mutex::new(token),
             clock,
+            revision: watch::Sender::new(organization.revision()),
             organization: Mutex::new(organization),
+            poll,
+            packages,
             authority: Mutex::default(),
             fault: Mutex::default(),
             requests: Mutex::default(),
@@ -57,10 +80,41 @@ impl Shared {
     }
 
     /// The organization as of now.
-    pub(super) fn organization(&self) -> MutexGuard<'_, Organization> {
+    pub(super) fn organization(&self) -> Present<'_> {
         let mut organization = lock(&self.organization);
         organization.advance(self.clock.now());
-        organization
+        Present {
+            organization,
+            revision: &self.revision,
+        }
+    }
+
+    /// Waits until something has changed since this revision, and says the new one.
+    ///
+    /// Nothing happens by itself unless somebody looks; so who waits looks when
+    /// something is due.
+    pub(super) async fn changed(&self, since: u64) -> u64 {
+        let mut revisions = self.revision.subscribe();
+        loop {
+            let (revision, due) = {
+                let organization = self.organization();
+                (organization.revision(), organization.next_due())
+            };
+            if revision != since {
+                return revision;
+            }
+            let due = async {
+                match due {
+                    Some(due) => self.clock.reached(due).await,
+                    None => pending().await,
+                }
+            };
+            tokio::select! {
+                // It cannot end before `self` does.
+                _ = revisions.wait_for(|revision| *revision != since) => {}
+                () = due => {}
+            }
+        }
     }
 
     pub(super) fn authority(&self) -> MutexGuard<'_, Authority> {
@@ -87,6 +141,33 @@ impl Shared {
 /// A panic elsewhere leaves at worst a half-told story, not a broken rule.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+// === impl Present ===
+
+impl Deref for Present<'_> {
+    type Target = Organization;
+
+    fn deref(&self) -> &Organization {
+        &self.organization
+    }
+}
+
+impl DerefMut for Present<'_> {
+    fn deref_mut(&mut self) -> &mut Organization {
+        &mut self.organization
+    }
+}
+
+impl Drop for Present<'_> {
+    fn drop(&mut self) {
+        let revision = self.organization.revision();
+        self.revision.send_if_modified(|known| {
+            let changed = *known != revision;
+            *known = revision;
+            changed
+        });
+    }
 }
 
 // === impl Stop ===

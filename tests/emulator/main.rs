@@ -10,6 +10,7 @@
     reason = "a failed step is a failed test"
 )]
 
+mod agent;
 mod authority;
 mod azure;
 mod faults;
@@ -17,9 +18,12 @@ mod own;
 
 use std::{future::Future, time::Duration};
 
-use azp_scaler::emulator::{
-    Clock, Emulator, EmulatorHandle, Fault, FaultKind, MAX_JOBS_AT_ONCE, NewAgent, NewJobs,
-    Settings,
+use azp_scaler::{
+    domain::job::{JobResult, JobState, RequestId},
+    emulator::{
+        Clock, Emulator, EmulatorHandle, Fault, FaultKind, MAX_JOBS_AT_ONCE, NewAgent, NewJobs,
+        Settings,
+    },
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -56,6 +60,7 @@ impl Running {
             pools: vec!["linux".into()],
             clock: Clock::manual("2026-06-01T09:15:02.8912345Z".parse().unwrap()),
             pickup: Duration::from_secs(3),
+            ..Settings::default()
         });
         let emulator = emulator.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -91,6 +91,7 @@ impl Set {
             clock: Clock::scaled(day::factor(config.length)),
             // Half a minute of the day.
             pickup: Duration::from_secs(30),
+            ..Settings::default()
         })?;
         let rhythm = Rhythm::of(config.length);
         let app = App::build(scaler(emulator_address, rhythm)?).await?;

@@ -3,11 +3,23 @@
 //! May import: the domain's capabilities. Invariant: `capabilities` is always
 //! what the two maps and the version field say together.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 
-use crate::domain::{capability::Capabilities, job::RequestId};
+use super::{
+    credential::{ClientId, PublicKey},
+    job::Job,
+    message::Message,
+    session::Session,
+};
+use crate::domain::{
+    capability::Capabilities,
+    job::{JobResult, RequestId},
+};
 
 /// The version of an agent that says none.
 pub(in crate::emulator) const AGENT_VERSION: &str = "4.260.0";
@@ -73,6 +85,32 @@ pub(in crate::emulator) struct Agent {
     pub(in crate::emulator) capabilities: Capabilities,
     /// The job that it was given and has not ended.
     pub(in crate::emulator) job: Option<RequestId>,
+    /// The job that it ended last.
+    pub(in crate::emulator) last: Option<LastRequest>,
+    /// When it came online or went offline last.
+    pub(in crate::emulator) status_changed_at: Option<Timestamp>,
+    /// Its listener's; `None` for one that is offline or simulated.
+    pub(in crate::emulator) session: Option<Session>,
+    /// What its listener has yet to take note of.
+    pub(in crate::emulator) messages: VecDeque<Message>,
+    pub(super) next_message: u64,
+    /// Counts sessions, to number them.
+    pub(super) sessions: u16,
+    /// Whom it is for the authority; another one each time it is registered.
+    pub(in crate::emulator) client: ClientId,
+    /// What it was registered with; `None` where somebody made it by REST.
+    pub(in crate::emulator) key: Option<PublicKey>,
+}
+
+/// What an agent keeps of a job that it ended, which the pool may forget.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::emulator) struct LastRequest {
+    pub(in crate::emulator) id: RequestId,
+    pub(in crate::emulator) result: JobResult,
+    pub(in crate::emulator) queued_at: Timestamp,
+    pub(in crate::emulator) assigned_at: Option<Timestamp>,
+    pub(in crate::emulator) received_at: Option<Timestamp>,
+    pub(in crate::emulator) finished_at: Timestamp,
 }
 
 // === impl NewAgent ===
@@ -138,6 +176,15 @@ impl Agent {
             user_capabilities: new.user_capabilities,
             capabilities: Capabilities::default(),
             job: None,
+            last: None,
+            // ASSUMPTION(status-changed-on): it is not there before the first change.
+            status_changed_at: new.online.then_some(at),
+            session: None,
+            messages: VecDeque::new(),
+            next_message: 1,
+            sessions: 0,
+            client: ClientId::first(id),
+            key: None,
         };
         agent.merge_capabilities();
         agent
@@ -163,6 +210,13 @@ impl Agent {
         self.merge_capabilities();
     }
 
+    pub(super) fn set_online(&mut self, online: bool, at: Timestamp) {
+        if self.online != online {
+            self.online = online;
+            self.status_changed_at = Some(at);
+        }
+    }
+
     /// May it be given a job now?
     pub(super) fn is_idle(&self) -> bool {
         self.online && self.enabled && self.job.is_none()
@@ -184,5 +238,20 @@ impl Agent {
             .chain(&self.user_capabilities);
         let both = both.map(|(name, value)| (name.as_str(), value.as_str()));
         self.capabilities = own.into_iter().chain(both).collect();
+    }
+}
+
+// === impl LastRequest ===
+
+impl LastRequest {
+    pub(super) fn of(job: &Job, result: JobResult, at: Timestamp) -> Self {
+        Self {
+            id: job.id,
+            result,
+            queued_at: job.queued_at,
+            assigned_at: job.assigned_at,
+            received_at: job.received_at,
+            finished_at: at,
+        }
     }
 }

@@ -12,8 +12,8 @@ use std::{
 use jiff::Timestamp;
 
 use super::{
-    MAX_FINISHED,
-    agent::{Agent, AgentId},
+    MAX_FINISHED, MessageKind,
+    agent::{Agent, AgentId, LastRequest},
     job::Job,
     pool::{Due, Pool, Step},
 };
@@ -66,12 +66,14 @@ impl Pool {
             if let (Some(job), Some(agent)) = (self.unfinished.get_mut(&id), agent) {
                 agent.job = Some(id);
                 job.assign(Arc::clone(&agent.identity), at);
-                self.due.push(Reverse(Due {
-                    at: later(at, self.pickup),
-                    job: id,
-                    attempt: job.attempt,
-                    step: Step::Receive,
-                }));
+                let (at, step) = if agent.session.is_some() {
+                    agent.post(MessageKind::Job(id));
+                    (job.hold(self.rules.lock, at), Step::Expire)
+                } else {
+                    (later(at, self.rules.pickup), Step::Receive)
+                };
+                let what = job.step(step);
+                self.due.push(Reverse(Due { at, what }));
             }
         }
     }
@@ -93,8 +95,12 @@ impl Pool {
             && agent.job == Some(id)
         {
             agent.job = None;
+            agent.last = Some(LastRequest::of(&job, result, at));
+            agent.forget_job(id);
             // A job that was taken back before the agent had it was none of its.
-            agent.online &= !(agent.once && job.received_at.is_some());
+            if agent.once && job.received_at.is_some() {
+                agent.set_online(false, at);
+            }
             if agent.is_idle() {
                 self.idle.insert(agent.identity.id);
             }
@@ -107,8 +113,10 @@ impl Pool {
         job.finish(result, at);
         self.totals.count(result);
         self.finished.push_back(job);
-        if self.finished.len() > MAX_FINISHED {
-            self.finished.pop_front();
+        if self.finished.len() > MAX_FINISHED
+            && let Some(forgotten) = self.finished.pop_front()
+        {
+            self.output_bytes -= forgotten.output.bytes();
         }
     }
 

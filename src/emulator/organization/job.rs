@@ -8,7 +8,12 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
-use super::agent::AgentIdentity;
+use super::{
+    agent::AgentIdentity,
+    lock::Lock,
+    output::Output,
+    pool::{Step, What},
+};
 use crate::{
     domain::{
         demand::Demands,
@@ -33,6 +38,11 @@ pub struct NewJobs {
     pub duration: Duration,
     /// The pipeline's name.
     pub pipeline: Box<str>,
+    /// What its agent's shell is to do, one after the other. None for a job that
+    /// only lasts; simulated agents take no notice of them.
+    pub steps: Vec<Box<str>>,
+    /// What comes of it, where nothing but its duration decides.
+    pub outcome: JobResult,
     /// Fail at once where no registered agent could ever match, even in a
     /// pool that is not strict.
     pub needs_agent: bool,
@@ -44,6 +54,8 @@ pub(in crate::emulator) struct Run {
     pub(in crate::emulator) number: u64,
     pub(in crate::emulator) name: Box<str>,
     pub(in crate::emulator) pipeline: Box<str>,
+    pub(in crate::emulator) steps: Vec<Box<str>>,
+    pub(in crate::emulator) outcome: JobResult,
 }
 
 /// One job request.
@@ -62,6 +74,10 @@ pub(in crate::emulator) struct Job {
     pub(in crate::emulator) agent: Option<Arc<AgentIdentity>>,
     /// Its agent was killed while it ran: until when the last lock holds.
     pub(in crate::emulator) lost_until: Option<Timestamp>,
+    /// By what a listener holds it; `None` while it waits or a simulated agent has it.
+    pub(in crate::emulator) lock: Option<Lock>,
+    /// What its worker wrote.
+    pub(in crate::emulator) output: Output,
     /// Why it failed without ever running.
     pub(in crate::emulator) message: Option<Box<str>>,
     /// Counts assignments, so that a step that was planned for an earlier one
@@ -91,6 +107,8 @@ impl Job {
             finished_at: None,
             agent: None,
             lost_until: None,
+            lock: None,
+            output: Output::default(),
             message: None,
             attempt: 0,
         }
@@ -109,6 +127,16 @@ impl Job {
         self.state = JobState::Queued;
         self.assigned_at = None;
         self.agent = None;
+        self.lock = None;
+    }
+
+    /// This step of the attempt of now.
+    pub(super) fn step(&self, step: Step) -> What {
+        What::Job {
+            id: self.id,
+            attempt: self.attempt,
+            step,
+        }
     }
 
     /// The agent takes it.
@@ -136,6 +164,9 @@ impl Job {
             return self.lost_until;
         }
         let received = self.received_at?;
+        if let Some(lock) = &self.lock {
+            return Some(lock.until);
+        }
         let held = self.finished_at.unwrap_or(now).duration_since(received);
         let held = Duration::try_from(held).unwrap_or_default();
         let renewed = Duration::from_secs(held.as_secs() - held.as_secs() % RENEWAL.as_secs());
@@ -150,6 +181,8 @@ impl Default for NewJobs {
             demands: Demands::default(),
             duration: Duration::from_secs(60),
             pipeline: "ci".into(),
+            steps: Vec::new(),
+            outcome: JobResult::Succeeded,
             needs_agent: false,
         }
     }

@@ -7,8 +7,14 @@
 
 mod agent;
 mod assignment;
+mod credential;
 mod job;
+mod lock;
+mod message;
+mod output;
 mod pool;
+mod refusal;
+mod session;
 #[cfg(test)]
 mod tests;
 
@@ -20,11 +26,24 @@ use std::{
 
 use jiff::Timestamp;
 
-pub use self::{agent::NewAgent, job::NewJobs};
+use self::credential::TokenKeys;
+pub use self::{
+    agent::NewAgent,
+    job::NewJobs,
+    message::Order,
+    output::{MAX_LINES, MAX_OUTPUT},
+    refusal::Refusal,
+};
 pub(super) use self::{
-    agent::{AGENT_VERSION, Agent, AgentChange, AgentId, AgentIdentity, CapabilityMap},
+    agent::{
+        AGENT_VERSION, Agent, AgentChange, AgentId, AgentIdentity, CapabilityMap, LastRequest,
+    },
+    credential::{ClientId, PublicKey, TOKEN_LIFETIME},
     job::{Job, Run},
+    lock::LockToken,
+    message::{Message, MessageKind},
     pool::Pool,
+    session::{NewSession, Session, SessionId},
 };
 use crate::domain::{job::RequestId, pool::PoolId};
 
@@ -36,6 +55,8 @@ pub const MAX_UNFINISHED: usize = 500_000;
 pub const MAX_FINISHED: usize = 10_000;
 /// The most agents of a pool.
 pub const MAX_AGENTS: usize = 50_000;
+/// The most orders that wait for an agent.
+pub const MAX_ORDERS: usize = 100;
 /// The longest name of a pool, in bytes.
 const MAX_POOL_NAME: usize = 256;
 /// The most pools.
@@ -49,101 +70,41 @@ pub(super) struct Organization {
     pools: BTreeMap<PoolId, Pool>,
     pool_names: HashMap<String, PoolId>,
     queues: BTreeMap<u32, PoolId>,
-    pickup: Duration,
+    rules: Rules,
+    tokens: TokenKeys,
     now: Timestamp,
+    /// Counts changes, so that who waits for one knows that there was one.
+    revision: u64,
     next_pool: u32,
     next_agent: AgentId,
     next_request: u64,
     next_run: u64,
 }
 
-/// What the organization does not do, and why.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// No pool of this name or number.
-    #[error("there is no pool {0:?}; queue a job or add an agent to make it")]
-    NoSuchPool(Box<str>),
-    /// A pool's name that is empty or longer than [`MAX_POOL_NAME`].
-    #[error("the pool's name {0:?} is empty or longer than {MAX_POOL_NAME} bytes; choose another")]
-    PoolName(Box<str>),
-    /// No such agent.
-    #[error("there is no agent {agent:?} in pool {pool:?}")]
-    NoSuchAgent {
-        /// Its name or number.
-        agent: Box<str>,
-        /// The pool that was searched.
-        pool: Box<str>,
-    },
-    /// No such job request, or one that was forgotten.
-    #[error("there is no job request {id} in pool {pool:?}")]
-    NoSuchJob {
-        /// Its number.
-        id: RequestId,
-        /// The pool that was searched.
-        pool: Box<str>,
-    },
-    /// The job is over.
-    #[error("job request {id} in pool {pool:?} is already finished")]
-    AlreadyFinished {
-        /// Its number.
-        id: RequestId,
-        /// Its pool.
-        pool: Box<str>,
-    },
-    /// Agent names are unique in a pool.
-    #[error("pool {pool:?} already has an agent {agent:?}; delete it first or choose another name")]
-    NameTaken {
-        /// The name.
-        agent: Box<str>,
-        /// The pool.
-        pool: Box<str>,
-    },
-    /// A busy agent cannot be taken out of its pool.
-    #[error("agent {agent:?} is running a job for pool {pool:?}")]
-    AgentBusy {
-        /// The agent.
-        agent: Box<str>,
-        /// The pool.
-        pool: Box<str>,
-    },
-    /// More jobs at once than [`MAX_JOBS_AT_ONCE`], or none.
-    #[error("count is {0}; give 1 to {MAX_JOBS_AT_ONCE}")]
-    Count(u32),
-    /// The pool has [`MAX_UNFINISHED`] jobs.
-    #[error("pool {pool:?} would have more than {MAX_UNFINISHED} unfinished jobs; cancel some")]
-    TooManyJobs {
-        /// The pool.
-        pool: Box<str>,
-    },
-    /// The pool has [`MAX_AGENTS`] agents.
-    #[error("pool {pool:?} has {MAX_AGENTS} agents; delete some")]
-    TooManyAgents {
-        /// The pool.
-        pool: Box<str>,
-    },
-    /// No project has a queue of this number.
-    #[error("there is no queue {0}; make it first")]
-    NoSuchQueue(u32),
-    /// There are [`MAX_QUEUES`] queues.
-    #[error("there are {MAX_QUEUES} queues; start another emulator")]
-    TooManyQueues,
-    /// The organization has [`MAX_POOLS`] pools.
-    #[error("there are {MAX_POOLS} pools; start another emulator")]
-    TooManyPools,
+/// How long things take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rules {
+    /// From the moment that a simulated agent is given a job until it has it.
+    pub(super) pickup: Duration,
+    /// How long a listener holds a job from the last renewal.
+    pub(super) lock: Duration,
+    /// How long a session lives without a poll.
+    pub(super) silence: Duration,
 }
 
 // === impl Organization ===
 
 impl Organization {
-    /// An empty one. `pickup` is how long an agent takes from being given a
-    /// job to having it.
-    pub(super) fn new(now: Timestamp, pickup: Duration) -> Self {
+    /// An empty one.
+    pub(super) fn new(now: Timestamp, rules: Rules) -> Self {
         Self {
             pools: BTreeMap::new(),
             pool_names: HashMap::new(),
             queues: BTreeMap::new(),
-            pickup,
+            rules,
+            tokens: TokenKeys::default(),
             now,
+            revision: 0,
             next_pool: 27,
             next_agent: 310,
             next_request: 90_401,
@@ -155,8 +116,20 @@ impl Organization {
     pub(super) fn advance(&mut self, now: Timestamp) {
         self.now = self.now.max(now);
         for pool in self.pools.values_mut() {
-            pool.advance(self.now);
+            if pool.advance(self.now) {
+                self.revision += 1;
+            }
         }
+    }
+
+    /// Another number than before once something has changed.
+    pub(super) fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// When something happens by itself; `None` for never.
+    pub(super) fn next_due(&self) -> Option<Timestamp> {
+        self.pools.values().filter_map(Pool::next_due).min()
     }
 
     /// The moment of the last [`Organization::advance`].
@@ -195,10 +168,26 @@ impl Organization {
         }
         let id = PoolId(self.next_pool);
         self.next_pool += 1;
+        self.revision += 1;
         self.pool_names.insert(name.to_lowercase(), id);
-        let pool = Pool::new(id, name, self.pickup, self.now);
+        let pool = Pool::new(id, name, self.rules, self.now);
         self.pools.insert(id, pool);
         Ok(id)
+    }
+
+    /// The agent of this number, in whichever pool it is.
+    pub(super) fn agent(&self, id: AgentId) -> Option<&Agent> {
+        self.pools.values().find_map(|pool| pool.agents.get(&id))
+    }
+
+    /// The pool of a job request; numbers are unique in the organization.
+    pub(super) fn pool_of_job(&self, id: RequestId) -> Result<&Pool, Refusal> {
+        let mut pools = self.pools.values();
+        let pool = pools.find(|pool| pool.job(id).is_ok());
+        pool.ok_or_else(|| Refusal::NoSuchJob {
+            id,
+            pool: "any".into(),
+        })
     }
 
     /// Makes a project's queue of this number, which leads to a pool.
@@ -231,6 +220,8 @@ impl Organization {
             number,
             name: format!("{}.{}", now.strftime("%Y%m%d"), number % 1000).into(),
             pipeline: new.pipeline.clone(),
+            steps: new.steps.clone(),
+            outcome: new.outcome,
         };
         self.pool_mut(pool)?.queue(ids.clone(), new, run, now)?;
         self.next_request = ids.end;
@@ -243,9 +234,15 @@ impl Organization {
         self.pool_mut(pool)?.cancel(job, now)
     }
 
-    pub(super) fn register(&mut self, pool: PoolId, new: NewAgent) -> Result<AgentId, Refusal> {
+    /// Registers an agent; with a key where a listener is to come.
+    pub(super) fn register(
+        &mut self,
+        pool: PoolId,
+        new: NewAgent,
+        key: Option<PublicKey>,
+    ) -> Result<AgentId, Refusal> {
         let (id, now) = (self.next_agent, self.now);
-        self.pool_mut(pool)?.register(id, new, now)?;
+        self.pool_mut(pool)?.register(id, new, key, now)?;
         self.next_agent += 1;
         Ok(id)
     }
@@ -271,8 +268,23 @@ impl Organization {
         self.pool_mut(pool)?.kill(agent, now)
     }
 
-    fn pool_mut(&mut self, id: PoolId) -> Result<&mut Pool, Refusal> {
+    /// Registers a listener anew in the place of an idle agent.
+    pub(super) fn replace(
+        &mut self,
+        pool: PoolId,
+        agent: AgentId,
+        change: AgentChange,
+        key: Option<PublicKey>,
+    ) -> Result<(), Refusal> {
+        let now = self.now;
+        self.pool_mut(pool)?.replace(agent, change, key, now)
+    }
+
+    /// To change it. What asks for it has changed it, as far as anybody knows.
+    pub(super) fn pool_mut(&mut self, id: PoolId) -> Result<&mut Pool, Refusal> {
         let unknown = || Refusal::NoSuchPool(id.to_string().into());
-        self.pools.get_mut(&id).ok_or_else(unknown)
+        let pool = self.pools.get_mut(&id).ok_or_else(unknown)?;
+        self.revision += 1;
+        Ok(pool)
     }
 }

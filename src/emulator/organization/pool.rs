@@ -10,13 +10,12 @@ use std::{
     collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, VecDeque},
     ops::Range,
     sync::Arc,
-    time::Duration,
 };
 
 use jiff::Timestamp;
 
 use super::{
-    MAX_AGENTS, MAX_UNFINISHED, Refusal,
+    MAX_AGENTS, MAX_UNFINISHED, PublicKey, Refusal, Rules, SessionId,
     agent::{Agent, AgentChange, AgentId, NewAgent},
     assignment::Kind,
     job::{Job, NewJobs, Run},
@@ -38,8 +37,7 @@ pub(in crate::emulator) struct Pool {
     pub(in crate::emulator) created_at: Timestamp,
     /// Does a job fail at once that no registered agent could ever run?
     pub(in crate::emulator) strict: bool,
-    /// How long an agent takes from being given a job to having it.
-    pub(super) pickup: Duration,
+    pub(super) rules: Rules,
     pub(super) agents: BTreeMap<AgentId, Agent>,
     pub(super) agent_names: HashMap<String, AgentId>,
     pub(super) idle: BTreeSet<AgentId>,
@@ -49,6 +47,8 @@ pub(in crate::emulator) struct Pool {
     pub(super) kinds: HashMap<Arc<Demands>, Kind>,
     pub(super) due: BinaryHeap<Reverse<Due>>,
     pub(super) totals: Totals,
+    /// What the output of all its jobs takes, in bytes.
+    pub(super) output_bytes: usize,
 }
 
 /// What has come of all jobs so far, those that were forgotten included.
@@ -66,29 +66,45 @@ pub(in crate::emulator) struct Totals {
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Due {
     pub(super) at: Timestamp,
-    pub(super) job: RequestId,
-    pub(super) attempt: u32,
-    pub(super) step: Step,
+    pub(super) what: What,
+}
+
+/// Whom a step befalls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum What {
+    /// A job, if it is still at this attempt.
+    Job {
+        id: RequestId,
+        attempt: u32,
+        step: Step,
+    },
+    /// A session that may have been silent for too long.
+    Silence(SessionId),
 }
 
 /// What happens to a job by itself.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Step {
+    /// A simulated agent takes it.
     Receive,
+    /// A simulated agent has done it.
     Finish,
+    /// The lock of a killed agent runs out.
     Abandon,
+    /// A listener's lock runs out, unless it was renewed.
+    Expire,
 }
 
 // === impl Pool: what is asked ===
 
 impl Pool {
-    pub(super) fn new(id: PoolId, name: &str, pickup: Duration, at: Timestamp) -> Self {
+    pub(super) fn new(id: PoolId, name: &str, rules: Rules, at: Timestamp) -> Self {
         Self {
             id,
             name: name.into(),
             created_at: at,
             strict: false,
-            pickup,
+            rules,
             agents: BTreeMap::new(),
             agent_names: HashMap::new(),
             idle: BTreeSet::new(),
@@ -97,6 +113,7 @@ impl Pool {
             kinds: HashMap::new(),
             due: BinaryHeap::new(),
             totals: Totals::default(),
+            output_bytes: 0,
         }
     }
 
@@ -144,12 +161,12 @@ impl Pool {
         })
     }
 
-    fn no_agent(&self, agent: &dyn ToString) -> Refusal {
+    pub(super) fn no_agent(&self, agent: &dyn ToString) -> Refusal {
         let (agent, pool) = (agent.to_string().into(), self.name.clone());
         Refusal::NoSuchAgent { agent, pool }
     }
 
-    fn no_job(&self, id: RequestId) -> Refusal {
+    pub(super) fn no_job(&self, id: RequestId) -> Refusal {
         let pool = self.name.clone();
         Refusal::NoSuchJob { id, pool }
     }
@@ -189,12 +206,16 @@ impl Pool {
         Ok(())
     }
 
-    /// Cancels a job, wherever it stands.
+    /// Cancels a job. One that a listener holds is cancelled by that listener,
+    /// which is told; any other one at once, wherever it stands.
     pub(super) fn cancel(&mut self, id: RequestId, at: Timestamp) -> Result<(), Refusal> {
         if !self.unfinished.contains_key(&id) {
             self.job(id)?;
             let pool = self.name.clone();
             return Err(Refusal::AlreadyFinished { id, pool });
+        }
+        if self.tell_to_cancel(id) {
+            return Ok(());
         }
         self.finish(id, JobResult::Canceled, at);
         self.assign(at);
@@ -205,6 +226,7 @@ impl Pool {
         &mut self,
         id: AgentId,
         new: NewAgent,
+        key: Option<PublicKey>,
         at: Timestamp,
     ) -> Result<(), Refusal> {
         let (agent, pool) = (new.name.clone(), self.name.clone());
@@ -215,7 +237,9 @@ impl Pool {
             return Err(Refusal::TooManyAgents { pool });
         }
         self.agent_names.insert(agent.to_lowercase(), id);
-        self.agents.insert(id, Agent::new(id, new, at));
+        let mut agent = Agent::new(id, new, at);
+        agent.key = key;
+        self.agents.insert(id, agent);
         self.settle_agent(id, at);
         Ok(())
     }
@@ -232,14 +256,43 @@ impl Pool {
         Ok(())
     }
 
+    /// Registers it anew, as `config.sh --replace` does: its session and the
+    /// credentials of before end.
+    ///
+    /// ASSUMPTION(replace-busy): refused while the agent has a job, as its
+    /// removal is.
+    pub(super) fn replace(
+        &mut self,
+        id: AgentId,
+        change: AgentChange,
+        key: Option<PublicKey>,
+        at: Timestamp,
+    ) -> Result<(), Refusal> {
+        self.idle_agent(id)?;
+        if let Some(agent) = self.agents.get_mut(&id) {
+            agent.client = agent.client.next();
+            agent.key = key;
+            agent.messages.clear();
+            if agent.session.take().is_some() {
+                agent.set_online(false, at);
+            }
+        }
+        self.change(id, change, at)
+    }
+
     /// Takes an agent out of the pool; the service refuses a busy one.
     pub(super) fn unregister(&mut self, id: AgentId) -> Result<(), Refusal> {
+        self.idle_agent(id)?;
+        self.remove(id);
+        Ok(())
+    }
+
+    fn idle_agent(&self, id: AgentId) -> Result<(), Refusal> {
         let agent = self.agent(id)?;
         if agent.job.is_some() {
             let (agent, pool) = (agent.identity.name.clone(), self.name.clone());
             return Err(Refusal::AgentBusy { agent, pool });
         }
-        self.remove(id);
         Ok(())
     }
 
@@ -253,14 +306,9 @@ impl Pool {
         };
         if job.state == JobState::Running {
             self.totals.lost += 1;
-            let (at, attempt) = (job.lose(at), job.attempt);
-            let (job, step) = (job.id, Step::Abandon);
-            self.due.push(Reverse(Due {
-                at,
-                job,
-                attempt,
-                step,
-            }));
+            let at = job.lose(at);
+            let what = job.step(Step::Abandon);
+            self.plan(at, what);
         } else {
             job.unassign();
             let (id, demands) = (job.id, Arc::clone(&job.demands));
@@ -272,39 +320,51 @@ impl Pool {
         Ok(())
     }
 
-    /// Does everything that is due by `now`, each at its own moment.
-    pub(super) fn advance(&mut self, now: Timestamp) {
+    /// Does everything that is due by `now`, each at its own moment; was there
+    /// anything?
+    pub(super) fn advance(&mut self, now: Timestamp) -> bool {
+        let mut changed = false;
         while let Some(Reverse(due)) = self.due.peek()
             && due.at <= now
+            && let Some(Reverse(due)) = self.due.pop()
         {
-            let Some(Reverse(due)) = self.due.pop() else {
-                return;
-            };
-            self.step(&due);
+            match due.what {
+                What::Job { id, attempt, step } => self.step(id, attempt, step, due.at),
+                What::Silence(session) => self.miss(session, due.at),
+            }
+            changed = true;
         }
+        changed
     }
 
-    fn step(&mut self, due: &Due) {
-        let Some(job) = self.unfinished.get_mut(&due.job) else {
+    pub(super) fn next_due(&self) -> Option<Timestamp> {
+        self.due.peek().map(|Reverse(due)| due.at)
+    }
+
+    pub(super) fn plan(&mut self, at: Timestamp, what: What) {
+        self.due.push(Reverse(Due { at, what }));
+    }
+
+    fn step(&mut self, id: RequestId, attempt: u32, step: Step, at: Timestamp) {
+        let Some(job) = self.unfinished.get_mut(&id) else {
             return; // cancelled meanwhile
         };
-        if job.attempt != due.attempt {
+        if job.attempt != attempt {
             return; // given to another agent meanwhile
         }
-        match due.step {
+        match step {
             Step::Receive if job.state == JobState::Assigned => {
-                job.receive(due.at);
-                self.due.push(Reverse(Due {
-                    at: later(due.at, job.duration),
-                    step: Step::Finish,
-                    ..*due
-                }));
+                job.receive(at);
+                let (ends, what) = (later(at, job.duration), job.step(Step::Finish));
+                self.plan(ends, what);
             }
             Step::Finish if job.lost_until.is_none() => {
-                self.finish(due.job, JobResult::Succeeded, due.at);
-                self.assign(due.at);
+                let result = job.run.outcome;
+                self.finish(id, result, at);
+                self.assign(at);
             }
-            Step::Abandon => self.finish(due.job, JobResult::Abandoned, due.at),
+            Step::Abandon => self.finish(id, JobResult::Abandoned, at),
+            Step::Expire => self.expire(id, at),
             Step::Receive | Step::Finish => {}
         }
     }

@@ -9,7 +9,11 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::{Links, Site, Stamp, agent::AgentReference, guid};
+use super::{
+    Links, Site, Stamp,
+    agent::AgentReference,
+    guid::{Family, guid},
+};
 use crate::{
     domain::{
         demand::Demands,
@@ -128,7 +132,7 @@ impl<'a> JobRow<'a> {
         // and finished ones have none.
         let matched = matches.0.get(&*job.demands);
         let matched = matched.filter(|_| job.state.is_unfinished());
-        let (plan, id) = (guid(0x91a0, job.run.number), job.id.0);
+        let (plan, id) = (guid(Family::Plan, job.run.number), job.id.0);
         let reserved = job.agent.as_deref();
         Self {
             request_id: id,
@@ -139,12 +143,12 @@ impl<'a> JobRow<'a> {
             locked_until: job.locked_until(now).map(Stamp::stored),
             result: result(job.state),
             service_owner: "00025394-6065-48ca-87d9-7f5672854ef7",
-            host_id: guid(0x4057, 1),
-            scope_id: guid(0x5c0e, 1),
+            host_id: guid(Family::Host, 1),
+            scope_id: guid(Family::Project, 1),
             plan_type: "Build",
             orchestration_id: format!("{plan}.{}.job{id}.__default", job.run.pipeline),
             plan_id: plan,
-            job_id: guid(0x1f11, id),
+            job_id: guid(Family::Job, id),
             demands: &job.demands,
             reserved_agent: reserved.map(|agent| AgentReference::reserved(agent, pool)),
             matched_agents: match matched {
@@ -167,7 +171,7 @@ impl<'a> JobRow<'a> {
 
 impl<'a> Reference<'a> {
     fn pipeline(run: &'a Run, Site(base): Site<'_>) -> Self {
-        let (id, project) = (pipeline_id(&run.pipeline), guid(0x5c0e, 1));
+        let (id, project) = (pipeline_id(&run.pipeline), guid(Family::Project, 1));
         let web = format!("{base}/{project}/_build/definition?definitionId={id}");
         let own = format!("{base}/{project}/_apis/build/Definitions/{id}");
         Self {
@@ -178,7 +182,7 @@ impl<'a> Reference<'a> {
     }
 
     fn run(run: &'a Run, Site(base): Site<'_>) -> Self {
-        let (id, project) = (run.number, guid(0x5c0e, 1));
+        let (id, project) = (run.number, guid(Family::Project, 1));
         let web = format!("{base}/{project}/_build/results?buildId={id}");
         let own = format!("{base}/{project}/_apis/build/Builds/{id}");
         Self {

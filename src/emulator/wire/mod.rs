@@ -5,7 +5,9 @@
 //! default are absent, timestamps have 0 to 7 fraction digits.
 
 mod agent;
+mod guid;
 mod job;
+mod message;
 
 use std::fmt;
 
@@ -15,10 +17,13 @@ use axum::{
 };
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
+use serde_json::json;
 
 pub(super) use self::{
-    agent::{AgentOptions, AgentRow},
+    agent::{AgentOptions, AgentRow, SessionRow},
+    guid::{Family, guid, number},
     job::{JobRow, Matches, result},
+    message::MessageRow,
 };
 use super::organization::Pool;
 
@@ -129,6 +134,21 @@ pub(super) fn error(status: StatusCode, type_key: &str, message: &str) -> Respon
     answer(status, &body)
 }
 
+/// What a client asks first. The service's own says much more.
+pub(super) fn connection_data() -> Response {
+    let admin = Person::admin();
+    let user = json!({
+        "id": admin.id, "providerDisplayName": admin.display_name, "isActive": true,
+    });
+    let body = json!({
+        "authenticatedUser": user,
+        "authorizedUser": user,
+        "instanceId": guid(Family::Organization, 1),
+        "deploymentType": "hosted",
+    });
+    answer(StatusCode::OK, &body)
+}
+
 /// Azure DevOps: the 401 of a credential that nobody knows.
 pub(super) fn unauthorized() -> Response {
     error(
@@ -138,16 +158,16 @@ pub(super) fn unauthorized() -> Response {
     )
 }
 
-/// A guid that is always the same for the same thing.
-fn guid(family: u16, number: u64) -> String {
-    let mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let (high, low) = (mixed >> 32, number & 0xffff_ffff_ffff);
-    format!("{high:08x}-{family:04x}-4000-8000-{low:012x}")
-}
-
 // === impl Site ===
 
 impl Site<'_> {
+    /// Where the emulator itself is: `http://HOST`, without an organization.
+    pub(super) fn host(&self) -> &str {
+        let rest = self.0.find("://").map_or(0, |at| at + 3);
+        let end = self.0[rest..].find('/').map(|at| rest + at);
+        &self.0[..end.unwrap_or(self.0.len())]
+    }
+
     fn agent_links(self, pool: u32, agent: u32) -> Links {
         let base = self.0;
         let own = format!("{base}/_apis/distributedtask/pools/{pool}/agents/{agent}");
@@ -228,7 +248,7 @@ impl<'a> PoolRow<'a> {
             created_by: Person::admin(),
             owner: Person::admin(),
             id: pool.id.0,
-            scope: guid(0x5c0e, 1),
+            scope: guid(Family::Project, 1),
             name: &pool.name,
             is_hosted: false,
             pool_type: "automation",
@@ -242,7 +262,7 @@ impl<'a> PoolRow<'a> {
 impl Person {
     fn admin() -> Self {
         Self {
-            id: guid(0xad31, 1),
+            id: guid(Family::Person, 1),
             display_name: "A. Admin",
             unique_name: "admin@example.org",
         }

@@ -1,9 +1,15 @@
 //! The rules of the queue, on a clock that moves by hand.
 
-use proptest::prelude::*;
+mod random;
 
 use super::*;
 use crate::{domain::demand::Demands, emulator::clock::later};
+
+const RULES: Rules = Rules {
+    pickup: Duration::from_secs(1),
+    lock: Duration::from_secs(600),
+    silence: Duration::from_secs(60),
+};
 
 /// An organization with one pool.
 struct World {
@@ -14,7 +20,7 @@ struct World {
 impl World {
     fn new() -> Self {
         let start = "2026-06-01T09:00:00Z".parse().unwrap();
-        let mut organization = Organization::new(start, Duration::from_secs(1));
+        let mut organization = Organization::new(start, RULES);
         let pool = organization.ensure_pool("linux").unwrap();
         Self { organization, pool }
     }
@@ -46,13 +52,13 @@ impl World {
 
     fn agent(&mut self, name: &str, capabilities: &[(&str, &str)]) -> AgentId {
         let agent = NewAgent::in_pod(name, capabilities.iter().copied());
-        self.organization.register(self.pool, agent).unwrap()
+        self.organization.register(self.pool, agent, None).unwrap()
     }
 
     fn placeholder(&mut self, name: &str, capabilities: &[(&str, &str)]) -> AgentId {
         let mut agent = NewAgent::in_pod(name, capabilities.iter().copied());
         agent.online = false;
-        self.organization.register(self.pool, agent).unwrap()
+        self.organization.register(self.pool, agent, None).unwrap()
     }
 
     fn enable(&mut self, agent: AgentId, enabled: bool) {
@@ -281,7 +287,7 @@ fn what_cannot_be_is_refused_and_changes_nothing() {
         ("running a job", org.unregister(pool, agent)),
         (
             "already has",
-            org.register(pool, NewAgent::in_pod("A", [("", ""); 0]))
+            org.register(pool, NewAgent::in_pod("A", [("", ""); 0]), None)
                 .map(drop),
         ),
         ("count is 0", org.queue(pool, &jobs(0)).map(drop)),
@@ -313,85 +319,4 @@ fn finished_jobs_are_forgotten_and_still_counted() {
     assert_eq!(world.pool().totals().failed, u64::from(MAX_JOBS_AT_ONCE));
     assert!(world.pool().job(jobs[0]).is_err());
     world.check(jobs[jobs.len() - 1], "finished failed");
-}
-
-#[derive(Clone, Debug)]
-enum Act {
-    Queue(u32, Option<&'static str>),
-    Add(bool, bool),
-    Kill(usize),
-    Remove(usize),
-    Enable(usize, bool),
-    Cancel(usize),
-    Go(u64),
-}
-
-fn act() -> impl Strategy<Value = Act> {
-    prop_oneof![
-        (1..4_u32, prop_oneof![Just(None), Just(Some("java"))])
-            .prop_map(|(count, demand)| Act::Queue(count, demand)),
-        any::<(bool, bool)>().prop_map(|(java, online)| Act::Add(java, online)),
-        (0..9_usize).prop_map(Act::Kill),
-        (0..9_usize).prop_map(Act::Remove),
-        (0..9_usize, any::<bool>()).prop_map(|(agent, on)| Act::Enable(agent, on)),
-        (0..9_usize).prop_map(Act::Cancel),
-        (0..90_u64).prop_map(Act::Go),
-    ]
-}
-
-fn perform(world: &mut World, act: &Act, number: usize) {
-    let ids: Vec<_> = world
-        .pool()
-        .agents()
-        .map(|agent| agent.identity.id)
-        .collect();
-    let at = |place: &usize| ids.get(*place).copied().unwrap_or_default();
-    let (org, pool) = (&mut world.organization, world.pool);
-    // Refusals are part of the story.
-    match act {
-        Act::Queue(count, demand) => drop(world.queue(*count, demand.as_slice())),
-        Act::Add(java, online) => {
-            let capabilities = java.then_some(("java", "17"));
-            let mut agent = NewAgent::in_pod(&format!("agent-{number}"), capabilities);
-            agent.online = *online;
-            org.register(pool, agent).unwrap();
-        }
-        Act::Kill(place) => drop(org.kill(pool, at(place))),
-        Act::Remove(place) => drop(org.unregister(pool, at(place))),
-        Act::Enable(place, enabled) => {
-            if let Some(id) = ids.get(*place) {
-                world.enable(*id, *enabled);
-            }
-        }
-        Act::Cancel(place) => {
-            let job = org
-                .pool(pool)
-                .unwrap()
-                .unfinished()
-                .nth(*place)
-                .map(|job| job.id);
-            drop(org.cancel(pool, job.unwrap_or(RequestId(0))));
-        }
-        Act::Go(seconds) => world.go(*seconds),
-    }
-}
-
-proptest! {
-    #[test]
-    fn whatever_happens_no_job_and_no_agent_is_in_two_places(
-        acts in prop::collection::vec(act(), 0..40),
-    ) {
-        let mut world = World::new();
-        let mut queued = 0;
-        for (number, act) in acts.iter().enumerate() {
-            if let Act::Queue(count, _) = act {
-                queued += count;
-            }
-            perform(&mut world, act, number);
-            world.check_invariants();
-        }
-        let pool = world.pool();
-        let kept = pool.unfinished().count() + pool.finished().count();
-        prop_assert_eq!(kept, queued as usize);
-    }
 }
