@@ -195,7 +195,7 @@ fn is_json(headers: &HeaderMap) -> bool {
     matches!(kind.as_str(), "application/json" | "text/json") || kind.ends_with("+json")
 }
 
-fn is_html(headers: &HeaderMap) -> bool {
+pub(super) fn is_html(headers: &HeaderMap) -> bool {
     media_type(headers) == "text/html"
 }
 

@@ -38,7 +38,7 @@ const LARGEST_CA: u64 = 1 << 20;
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 /// What is added to every client of a way: its headers, for one.
-type Dress = Box<dyn Fn(ClientBuilder) -> ClientBuilder + Send + Sync>;
+pub(super) type Dress = Box<dyn Fn(ClientBuilder) -> ClientBuilder + Send + Sync>;
 
 /// A way to a server. Its client is made anew when the private authorities have
 /// become others; until they can be read again, the last good ones count.
@@ -70,6 +70,11 @@ impl Way {
             dress,
             made: Mutex::new(made),
         })
+    }
+
+    /// The same way for another dress.
+    pub(super) fn beside(&self, dress: Dress) -> Result<Self, ClientError> {
+        Self::new(self.settings.clone(), dress)
     }
 
     /// The client for the next request.

@@ -8,13 +8,16 @@
 //! [`credential`] signs, [`connect`] knows the way, [`request`] asks, [`answer`]
 //! and [`pause`] tell what a head means, [`record`] keeps secrets out of errors,
 //! [`pages`] and [`stream`] cut a list into elements while it arrives, [`jobs`],
-//! [`pools`] and [`agents`] know their rows.
+//! [`pools`], [`agents`] and [`packages`] know their rows, and [`download`] fetches a
+//! package.
 
 mod agents;
 mod answer;
 mod connect;
 mod credential;
+mod download;
 mod jobs;
+mod packages;
 mod pages;
 mod pause;
 mod pools;
@@ -75,6 +78,8 @@ pub struct ClientSettings {
     pub proxy: Option<ProxyConfig>,
     /// How many bytes the pages of one list may have together, decompressed.
     pub body_cap: u64,
+    /// How many bytes a package of the agent's software may have.
+    pub package_cap: u64,
     /// The product's name and version, as [`USER_AGENT`].
     pub user_agent: Box<str>,
 }
@@ -84,6 +89,8 @@ pub struct Client {
     requests: Requests,
     credential: Credential,
     body_cap: u64,
+    package_cap: u64,
+    user_agent: Box<str>,
     /// Was the credential taken when it was last shown?
     valid: Mutex<Option<bool>>,
     /// What its latest answer said that is left of its limit.
@@ -123,7 +130,8 @@ pub fn install_crypto_provider() {
 // === impl ClientSettings ===
 
 impl ClientSettings {
-    /// The usual limits: 30 s for a request and 10 s to connect, 256 MiB.
+    /// The usual limits: 30 s for a request and 10 s to connect, 256 MiB for a
+    /// list and 1 GiB for a package.
     #[must_use]
     pub fn new(organization: OrganizationUrl, credential: Credential) -> Self {
         Self {
@@ -134,6 +142,7 @@ impl ClientSettings {
             ca: None,
             proxy: None,
             body_cap: 256 << 20,
+            package_cap: 1 << 30,
             user_agent: USER_AGENT.into(),
         }
     }
@@ -175,12 +184,15 @@ impl Client {
     /// Where the settings cannot be sent, or the system has no usable
     /// certificates.
     pub fn new(settings: ClientSettings) -> Result<Self, ClientError> {
-        let body_cap = settings.body_cap;
+        let (body_cap, package_cap) = (settings.body_cap, settings.package_cap);
+        let user_agent = settings.user_agent.clone();
         let credential = settings.credential.clone();
         Ok(Self {
             requests: Requests::new(settings)?,
             credential,
             body_cap,
+            package_cap,
+            user_agent,
             valid: Mutex::default(),
             limit_left: Mutex::default(),
         })

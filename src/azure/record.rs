@@ -28,17 +28,18 @@ pub(super) struct Record {
 // === impl Record ===
 
 impl Record {
-    /// From now on this is known to have been shown.
-    pub(super) fn note(&mut self, signature: &Signature, login: Option<&Hidden>) {
+    /// From now on this is known to have been shown, to the service and to a
+    /// proxy.
+    pub(super) fn note(&mut self, signature: Option<&Signature>, login: Option<&Hidden>) {
         self.login = login.cloned();
         // The pages of one list are signed alike most often.
-        if !self
-            .signatures
-            .last()
-            .is_some_and(|last| last.is(signature))
-        {
-            self.signatures.push(signature.clone());
-        }
+        let same = |signature: &&Signature| {
+            !self
+                .signatures
+                .last()
+                .is_some_and(|last| last.is(signature))
+        };
+        self.signatures.extend(signature.filter(same).cloned());
     }
 
     /// A text of the service without any token that was shown, shortened.

@@ -16,7 +16,7 @@ use reqwest::{
 use super::{
     ClientError, ClientSettings,
     answer::{self, Asked, Refusal, text_of},
-    connect::{self, Way, causes},
+    connect::{self, Dress, Way, causes},
     credential::{Credential, Hidden, Signature},
     pause,
     record::Record,
@@ -119,6 +119,27 @@ impl Requests {
         })
     }
 
+    /// The way by which these requests go, for another dress.
+    pub(super) fn way_for(&self, dress: Dress) -> Result<Way, ClientError> {
+        self.way.beside(dress)
+    }
+
+    /// What a request to any address is signed with: nothing, unless it is the
+    /// organization's own, by scheme, host and port.
+    pub(super) async fn sign_for(
+        &self,
+        url: &Url,
+        record: &mut Record,
+    ) -> Result<Option<Signature>, ReadError> {
+        let own = Url::parse(self.organization.as_str());
+        let signature = match own {
+            Ok(own) if own.origin() == url.origin() => Some(self.credential.sign().await?),
+            _ => None,
+        };
+        record.note(signature.as_ref(), self.login.as_ref());
+        Ok(signature)
+    }
+
     /// Reads what is at an address.
     pub(super) async fn get(
         &self,
@@ -161,7 +182,7 @@ impl Requests {
         signature: &Signature,
         record: &mut Record,
     ) -> Result<Answer, Refused> {
-        record.note(signature, self.login.as_ref());
+        record.note(Some(signature), self.login.as_ref());
         let request = ask.act.request(&self.way.client(), url.clone());
         let sent = signature.apply(request).send().await;
         let response = sent.map_err(|error| self.limits.not_reached(&error))?;

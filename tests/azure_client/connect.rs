@@ -12,9 +12,9 @@ use tokio_rustls::{TlsAcceptor, rustls::ServerConfig};
 
 use super::*;
 
-/// A private authority in a file, and a server with a certificate of its own for
-/// `localhost`, that answers everybody with an empty queue.
-async fn private_server(ca: &Path) -> u16 {
+/// A private authority in a file, and what a server needs that has a certificate
+/// of its own for `localhost`.
+pub fn private_authority(ca: &Path) -> TlsAcceptor {
     azp_scaler::azure::install_crypto_provider();
     let mut own = rcgen::CertificateParams::new(Vec::new()).unwrap();
     own.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
@@ -30,7 +30,12 @@ async fn private_server(ca: &Path) -> u16 {
             key.serialize_der().try_into().unwrap(),
         )
         .unwrap();
-    let acceptor = TlsAcceptor::from(Arc::new(config));
+    TlsAcceptor::from(Arc::new(config))
+}
+
+/// Such a server, that answers everybody with an empty queue.
+async fn private_server(ca: &Path) -> u16 {
+    let acceptor = private_authority(ca);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {

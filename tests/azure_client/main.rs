@@ -12,6 +12,7 @@
 mod agents;
 mod connect;
 mod identity;
+mod packages;
 mod secrets;
 mod server;
 
