@@ -89,6 +89,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("prometheus", &["telemetry"]),
     // Processes are started and waited for in one place.
     ("rustix", &["agent"]),
+    ("tar", &["agent"]),
+    ("flate2", &["agent"]),
 ];
 
 /// What the domain may not hold: it neither waits, reads, writes nor tells the

@@ -28,6 +28,7 @@ mod processes;
 mod register;
 mod session;
 mod software;
+pub mod unpack;
 
 pub use self::{
     life::{Ending, LifeError, Surroundings, live},
