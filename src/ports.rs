@@ -303,6 +303,16 @@ impl ReadError {
         "unknown-shape",
     ];
 
+    /// Did the service refuse this for good, whoever asks how often, as long as
+    /// the credential stays what it is?
+    #[must_use]
+    pub const fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            Self::Forbidden { .. } | Self::CredentialRejected { .. } | Self::CredentialExpired
+        )
+    }
+
     /// The kind, from a closed list.
     #[must_use]
     pub const fn kind(&self) -> &'static str {

@@ -9,13 +9,14 @@
 //! [`folder`], [`environment`], [`software`] and [`aws`] make ready; [`life`] is
 //! the whole, with [`register`], [`listener`], [`after`], [`between`] and
 //! [`leave`] as its parts; [`session`] asks how the server sees it; [`board`] tells, at the [`door`];
-//! [`memory`] hides what is held.
+//! [`memory`] hides what is held. [`clean`] is a command of its own.
 
 mod after;
 pub mod aws;
 mod between;
 pub mod board;
 pub mod children;
+pub mod clean;
 pub mod door;
 mod environment;
 pub mod folder;

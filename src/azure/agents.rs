@@ -1,29 +1,27 @@
 //! Agents: one or all of a pool, enabled, disabled, taken out.
 //!
-//! May import: its siblings, ports, domain. Invariants: what the service did not
-//! say is never taken for "no job" or "offline"; an agent counts as taken out
-//! only where the service itself says so; refusals are told apart by their type
-//! key and never by their words.
+//! May import: its siblings, ports, domain. Invariants: an agent counts as taken
+//! out only where the service itself says so; refusals are told apart by their
+//! type key and never by their words.
+//!
+//! [`rows`] knows what a row says.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+mod rows;
 
 use futures::future::{BoxFuture, FutureExt as _};
-use jiff::Timestamp;
-use serde::Deserialize;
 
+use self::rows::{AgentRows, read};
 use super::{
     Client,
     pages::List,
     record::Record,
     request::{Act, Ask, Refused},
-    stream::{ELEMENT_CAP, Elements, shape},
-    wire::{Text, decode_one, is_time},
+    stream::{ELEMENT_CAP, shape},
 };
 use crate::{
     domain::{
-        job::{JobResult, RequestId},
         pool::{PoolId, PoolRef, same_name},
-        registration::{AgentId, FinishedRequest, RegisteredAgent},
+        registration::{AgentId, RegisteredAgent},
     },
     ports::{
         ReadError,
@@ -33,10 +31,6 @@ use crate::{
 
 /// An agent alone may be as long as one in a list, in bytes.
 const AGENT_CAP: u64 = ELEMENT_CAP as u64;
-
-/// Longer values of capabilities are cut, in characters. Azure DevOps: the agent
-/// itself tells none of 1024 or more.
-const LONGEST_VALUE: usize = 1024;
 
 const CAPABILITIES: (&str, &str) = ("includeCapabilities", "true");
 const ASSIGNED: (&str, &str) = ("includeAssignedRequest", "true");
@@ -49,44 +43,6 @@ const NO_POOL: &str = "TaskAgentPoolNotFoundException";
 
 /// Azure DevOps: of an agent that has a job, with status 400.
 const BUSY: &str = "TaskAgentJobStillRunningException";
-
-/// One agent: the members that are needed.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Row<'a> {
-    id: u32,
-    #[serde(borrow)]
-    name: Text<'a>,
-    #[serde(borrow)]
-    version: Option<Text<'a>>,
-    enabled: Option<bool>,
-    #[serde(borrow)]
-    status: Text<'a>,
-    #[serde(borrow)]
-    assigned_request: Option<RequestRow<'a>>,
-    #[serde(borrow)]
-    last_completed_request: Option<RequestRow<'a>>,
-    #[serde(borrow)]
-    created_on: Option<Text<'a>>,
-    #[serde(borrow)]
-    status_changed_on: Option<Text<'a>>,
-    system_capabilities: Option<Capabilities>,
-    user_capabilities: Option<Capabilities>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct RequestRow<'a> {
-    request_id: u64,
-    #[serde(borrow)]
-    result: Option<Text<'a>>,
-}
-
-type Capabilities = HashMap<Box<str>, Option<Box<str>>>;
-
-/// The agents of one list, over all its pages.
-#[derive(Default)]
-struct AgentRows(Vec<RegisteredAgent>);
 
 // === impl Client ===
 
@@ -287,50 +243,6 @@ impl Refused {
     }
 }
 
-// === impl AgentRows ===
-
-impl Elements for AgentRows {
-    fn take(&mut self, text: &[u8]) -> Result<Option<usize>, ReadError> {
-        let decoded = decode_one::<Row<'_>>(text);
-        let decoded = decoded.map_err(|error| no_agent(&error))?;
-        Ok(decoded.map(|(row, length)| {
-            self.0.push(row.agent());
-            length
-        }))
-    }
-}
-
-// === impl Row ===
-
-impl Row<'_> {
-    fn agent(self) -> RegisteredAgent {
-        let last = self.last_completed_request.and_then(|request| {
-            let result = JobResult::read(&request.result?);
-            let id = RequestId(request.request_id);
-            Some(FinishedRequest { id, result })
-        });
-        RegisteredAgent {
-            id: AgentId(self.id),
-            name: (*self.name).into(),
-            version: self.version.as_deref().unwrap_or_default().into(),
-            // ASSUMPTION(disabled-is-told): a disabled agent has
-            // `"enabled":false` rather than no such member.
-            enabled: self.enabled.unwrap_or(true),
-            // Azure DevOps: `online` or `offline`. A word that is new is no reason
-            // to take it for dead.
-            online: !self.status.eq_ignore_ascii_case("offline"),
-            assigned: self.assigned_request.map(|row| RequestId(row.request_id)),
-            last,
-            created: time(self.created_on.as_deref()),
-            status_changed: time(self.status_changed_on.as_deref()),
-            capabilities: merged(
-                self.system_capabilities.unwrap_or_default(),
-                self.user_capabilities.unwrap_or_default(),
-            ),
-        }
-    }
-}
-
 fn path(pool: PoolId, agent: AgentId) -> String {
     format!("pools/{pool}/agents/{agent}")
 }
@@ -346,49 +258,5 @@ fn of_name(agents: Vec<RegisteredAgent>, name: &str) -> Option<RegisteredAgent> 
     (!agents.is_empty()).then(|| agents.swap_remove(exact.unwrap_or(0)))
 }
 
-/// Both, without regard to case: where a name is in both, the user's value.
-///
-/// ASSUMPTION(user-capabilities-win): as the emulator has it.
-fn merged(system: Capabilities, user: Capabilities) -> BTreeMap<Box<str>, Box<str>> {
-    let names: HashSet<String> = user.keys().map(|name| name.to_lowercase()).collect();
-    let only = |(name, _): &(Box<str>, _)| !names.contains(&name.to_lowercase());
-    let both = system.into_iter().filter(only).chain(user);
-    both.filter_map(|(name, value)| Some((name, cut(value?))))
-        .collect()
-}
-
-fn cut(value: Box<str>) -> Box<str> {
-    match value.char_indices().nth(LONGEST_VALUE) {
-        Some((end, _)) => value[..end].into(),
-        None => value,
-    }
-}
-
-/// A time that cannot be read is not known.
-fn time(text: Option<&str>) -> Option<Timestamp> {
-    text.filter(|text| is_time(text))?.parse().ok()
-}
-
-fn read(body: &[u8], agent: AgentId) -> Result<Row<'_>, ReadError> {
-    let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
-    let row: Row<'_> = serde_json::from_slice(body).map_err(|error| {
-        if error.is_eof() {
-            let cause = "it ends within an agent".into();
-            return ReadError::Cut { cause };
-        }
-        no_agent(&error)
-    })?;
-    if row.id != agent.0 {
-        let detail = format!("agent {agent} was asked for, and agent {} came", row.id);
-        return Err(shape(&detail));
-    }
-    Ok(row)
-}
-
-fn no_agent(error: &serde_json::Error) -> ReadError {
-    shape(&format!("it describes no agent ({error})"))
-}
-
 #[cfg(test)]
-#[path = "agents_tests.rs"]
 mod tests;

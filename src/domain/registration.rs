@@ -33,7 +33,8 @@ pub struct RegisteredAgent {
     pub last: Option<FinishedRequest>,
     /// When it was registered.
     pub created: Option<Timestamp>,
-    /// When it came online or went offline last.
+    /// When it came online or went offline last; `None` where it never did, or
+    /// the server did not say.
     pub status_changed: Option<Timestamp>,
     /// Its capabilities, those of the system and of the user, where they were
     /// asked for. Names as they were spelt.

@@ -3,8 +3,19 @@
 //! May import: the module that it tests. Invariant: rows have the members that
 //! the service sends, or lack one of them.
 
-use super::*;
-use crate::azure::stream::ListReader;
+use super::{
+    rows::{LONGEST_VALUE, Row},
+    *,
+};
+use crate::{
+    azure::stream::ListReader,
+    domain::{
+        job::{JobResult, RequestId},
+        registration::FinishedRequest,
+    },
+};
+
+const TIME: &str = "2026-06-01T09:10:58.64Z";
 
 /// A row of an idle agent, with these members more, or in the place of its own.
 fn row(members: &str) -> String {
@@ -53,9 +64,23 @@ fn what_is_not_said_is_not_taken_for_no() {
     check(r#""statusChangedOn":"2026-06-01T09:10:58.64Z""#, |agent| {
         agent.status_changed == Some("2026-06-01T09:10:58.64Z".parse().unwrap())
     });
-    for odd in ["noon", "0001-01-01T00:00:00", "0001-01-01T00:00:00Z"] {
-        let agent = agent(&format!(r#""statusChangedOn":"{odd}","createdOn":"{odd}""#)).unwrap();
-        assert_eq!((agent.status_changed, agent.created), (None, None), "{odd}");
+    // the last change, the registration, and which of them is known
+    for (changed, created, known) in [
+        (TIME, TIME, (true, true)),
+        (TIME, "noon", (true, false)),
+        ("0001-01-01T00:00:00", TIME, (false, true)),
+        (
+            "0001-01-01T00:00:00Z",
+            "0001-01-01T00:00:00",
+            (false, false),
+        ),
+        // It must not look like an agent that never was online.
+        ("noon", TIME, (false, false)),
+    ] {
+        let members = format!(r#""statusChangedOn":"{changed}","createdOn":"{created}""#);
+        let agent = agent(&members).unwrap();
+        let got = (agent.status_changed.is_some(), agent.created.is_some());
+        assert_eq!(got, known, "{members}");
     }
 }
 
