@@ -2,8 +2,10 @@
 //! that gives odd answers.
 
 use azp_scaler::{
+    agent::clean::{Cleaned, Fate, clean},
     domain::{
         job::{JobResult, RequestId},
+        leftover::{LeftoverRule, OWNER, PLACEHOLDER},
         registration::{AgentId, RegisteredAgent},
     },
     emulator::{Fault, FaultKind, NewAgent, NewJobs},
@@ -89,7 +91,8 @@ async fn an_agent_is_followed_through_its_life() {
     let found = named().await.1.unwrap();
     assert_eq!(told(&found), "k8s-1 enabled=true online=true idle");
     assert_eq!(&*found.capabilities["team"], "payments");
-    assert!(found.created.is_some() && found.version.starts_with("4."));
+    assert!(found.created.is_some() && found.status_changed.is_some());
+    assert!(found.version.starts_with("4."));
 
     let job = cloud.emulator.queue_jobs("linux", &NewJobs::default());
     let job = job.unwrap()[0];
@@ -107,6 +110,8 @@ async fn an_agent_is_followed_through_its_life() {
     advance(Duration::from_secs(600)).await;
     let idle = "k8s-1 enabled=false online=true idle";
     assert_eq!(told(&look().await.unwrap()), idle);
+    let last = look().await.unwrap().last.unwrap();
+    assert_eq!((last.id, last.result), (job, JobResult::Succeeded));
     let all = client.agents(&pool()).await.unwrap();
     assert_eq!(
         (all.0, all.1.len(), told(&all.1[0]).as_str()),
@@ -123,6 +128,45 @@ async fn an_agent_is_followed_through_its_life() {
         .unwrap_err();
     assert_eq!(error.kind(), "status", "{error}");
     assert_eq!(client.standing().valid, Some(true));
+}
+
+/// What pods leave behind that were killed goes, and nothing else.
+#[tokio::test(start_paused = true)]
+async fn a_pool_is_cleaned_of_what_killed_pods_left() {
+    let cloud = Cloud::start().await;
+    let client = cloud.client(&cloud.secret(SECRET));
+    let register = |name: &str, online: bool, mark: &[(&str, &str)]| {
+        let agent = NewAgent::in_pod(name, mark.iter().copied());
+        let agent = NewAgent { online, ..agent };
+        cloud.emulator.add_agent("linux", agent).unwrap();
+    };
+    let ours = (OWNER, "ci");
+    register("dead", false, &[ours]);
+    register("dead-too", false, &[ours, ("team", "payments")]);
+    register("alive", true, &[ours]);
+    register("placeholder", false, &[ours, (PLACEHOLDER, "1")]);
+    register("foreign", false, &[("team", "payments")]);
+    register("of-another", false, &[(OWNER, "prod")]);
+    advance(Duration::from_secs(601)).await;
+    register("young", false, &[ours]);
+    let rule = LeftoverRule {
+        owner: Some("ci".into()),
+        name_prefix: "".into(),
+        offline_for: Duration::from_secs(600),
+    };
+    let cleaned = async |dry_run: bool| {
+        let now = cloud.emulator.clock().now();
+        let report = clean(&client, &pool(), &rule, now, dry_run).await.unwrap();
+        assert!(report.is_whole());
+        let gone = |agent: &&Cleaned| agent.fate != Fate::Kept;
+        let gone = report.agents.iter().filter(gone);
+        let gone: Vec<String> = gone.map(|agent| agent.name.to_string()).collect();
+        (gone, report.agents.len())
+    };
+    let gone = vec!["dead".to_owned(), "dead-too".to_owned()];
+    assert_eq!(cleaned(true).await, (gone.clone(), 7));
+    assert_eq!(cleaned(false).await, (gone, 7));
+    assert_eq!(cleaned(false).await, (Vec::new(), 5));
 }
 
 #[tokio::test(start_paused = true)]

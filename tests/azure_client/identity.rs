@@ -11,7 +11,9 @@ use azp_scaler::{
     },
     domain::{organization::OrganizationUrl, pool::Pool},
     emulator::{AuthorityFault, Emulator, EmulatorHandle, Fault, FaultKind, Settings},
+    ports::Tokens as _,
 };
+use secrecy::ExposeSecret as _;
 use tempfile::TempDir;
 use tokio::{net::TcpListener, time::advance};
 
@@ -28,10 +30,14 @@ pub struct Cloud {
 
 impl Cloud {
     pub async fn start() -> Self {
+        Self::start_with(Settings::default()).await
+    }
+
+    pub async fn start_with(settings: Settings) -> Self {
         let emulator = Emulator::new(Settings {
             token: Some(SECRET.into()),
             pools: vec!["linux".into()],
-            ..Settings::default()
+            ..settings
         });
         let emulator = emulator.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -163,6 +169,58 @@ async fn each_kind_of_identity_has_one_token_for_all_its_readings() {
         let expires = credential.expires().unwrap();
         let left = expires.duration_since(jiff::Timestamp::now()).as_secs();
         assert!((3500..3700).contains(&left), "{left}");
+    }
+}
+
+/// What `config.sh` is given, from each of the places that a token may be in.
+#[tokio::test(start_paused = true)]
+async fn the_token_itself_is_had_from_each_kind_of_credential() {
+    let cloud = Cloud::start().await;
+    let fixed = TokenConfig::Fixed(format!("{SECRET}\n").into());
+    let fixed = Credential::new(&fixed, &ConnectionSettings::default()).unwrap();
+    let file = cloud.file(&cloud.write("token", &format!("{SECRET}\n")));
+    for credential in [fixed, file] {
+        let token = credential.token().await.unwrap();
+        assert_eq!(token.expose_secret(), SECRET);
+    }
+    assert_eq!(cloud.asked(), 0);
+    let workload = cloud.identity(IdentityConfig::Workload {
+        application: cloud.application(),
+        token_file: cloud.write("assertion", "eyJ0.e.f\n"),
+    });
+    for (index, credential) in [cloud.secret(SECRET), workload].into_iter().enumerate() {
+        let token = credential.token().await.unwrap();
+        assert!(token.expose_secret().starts_with("eyJ0"));
+        // It is the one that requests are signed with.
+        look(&cloud.client(&credential)).await.unwrap();
+        let again = credential.token().await.unwrap();
+        assert_eq!(again.expose_secret(), token.expose_secret());
+        assert_eq!(cloud.asked(), index as u64 + 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_there_is_no_token_it_is_told_why() {
+    let cloud = Cloud::start().await;
+    let workload = IdentityConfig::Workload {
+        application: cloud.application(),
+        token_file: cloud.folder.path().join("nowhere"),
+    };
+    for (credential, kind) in [
+        (
+            cloud.file(&cloud.folder.path().join("nowhere")),
+            "credential-missing",
+        ),
+        (
+            cloud.file(&cloud.write("empty", " \n")),
+            "credential-missing",
+        ),
+        (cloud.identity(workload), "credential-missing"),
+        (cloud.secret("s3cr3tXwrong"), "authority-failed"),
+    ] {
+        let error = credential.token().await.map(|_| ()).unwrap_err();
+        assert_eq!(error.kind(), kind);
+        assert!(!format!("{error} {error:?}").contains("s3cr3t"), "{error}");
     }
 }
 

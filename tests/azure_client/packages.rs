@@ -8,6 +8,7 @@ use std::{
 
 use azp_scaler::{
     config::ConnectionSettings,
+    emulator::{self, Settings},
     ports::packages::{AgentPackage, FetchError, Fetched, HashCheck, Packages},
 };
 use tempfile::TempDir;
@@ -18,7 +19,11 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-use super::{connect::private_authority, *};
+use super::{
+    connect::private_authority,
+    identity::{Cloud, SECRET},
+    *,
+};
 
 const NEWEST: &str = "/contoso/_apis/distributedtask/packages/agent?platform=linux-x64&$top=1";
 
@@ -168,6 +173,34 @@ async fn the_organization_names_the_newest_package() {
     assert_eq!(newest().await, Ok(None));
     assert_eq!(newest().await.unwrap_err().kind(), "forbidden");
     server.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_package_of_the_emulator_is_found_and_fetched() {
+    let folder = TempDir::new().unwrap();
+    let source = folder.path().join("source.tar.gz");
+    fs::write(&source, FILE).unwrap();
+    let offered = |version: &str| emulator::AgentPackage {
+        platform: "linux-x64".into(),
+        version: version.into(),
+        file: source.clone(),
+    };
+    let cloud = Cloud::start_with(Settings {
+        packages: vec![offered("4.99.0"), offered("4.260.1")],
+        ..Settings::default()
+    });
+    let cloud = cloud.await;
+    let client = cloud.client(&cloud.secret(SECRET));
+    assert_eq!(client.newest("linux-arm64").await, Ok(None));
+    let package = client.newest("linux-x64").await.unwrap().unwrap();
+    assert_eq!(&*package.version, "4.260.1");
+    let path = folder.path().join("agent.tar.gz");
+    let fetched = client.fetch(&package, &path, &|_, _| {}).await.unwrap();
+    assert_eq!(
+        (fetched.bytes, fetched.hash),
+        (FILE.len() as u64, HashCheck::Matches)
+    );
+    assert_eq!(fs::read(&path).unwrap(), FILE);
 }
 
 #[tokio::test(start_paused = true)]
