@@ -33,6 +33,20 @@ pub(crate) fn platform() -> &'static str {
 
 /// Lays a folder out around this very program.
 pub(crate) fn install(program: &Path, into: &Path, version: &str) -> io::Result<()> {
+    // A link costs nothing; across file systems it has to be a copy.
+    lay_out(into, version, |listener| {
+        match fs::hard_link(program, listener) {
+            Ok(()) => Ok(()),
+            Err(_) => fs::copy(program, listener).map(drop),
+        }
+    })
+}
+
+fn lay_out(
+    into: &Path,
+    version: &str,
+    place: impl FnOnce(&Path) -> io::Result<()>,
+) -> io::Result<()> {
     let bin = into.join("bin");
     fs::create_dir_all(&bin)?;
     for (name, text) in SCRIPTS {
@@ -41,10 +55,7 @@ pub(crate) fn install(program: &Path, into: &Path, version: &str) -> io::Result<
         fs::set_permissions(&path, Permissions::from_mode(0o755))?;
     }
     let listener = bin.join("Agent.Listener");
-    // A link costs nothing; across file systems it has to be a copy.
-    if fs::hard_link(program, &listener).is_err() {
-        fs::copy(program, &listener)?;
-    }
+    place(&listener)?;
     fs::hard_link(&listener, bin.join("Agent.Worker"))?;
     fs::write(bin.join("VERSION"), format!("{version}\n"))
 }
@@ -54,7 +65,10 @@ pub(crate) fn package(program: &Path, version: &str, file: &Path) -> io::Result<
     let mut folder = file.as_os_str().to_owned();
     folder.push(".content");
     let folder = Path::new(&folder);
-    install(program, folder, version)?;
+    // A copy: to tar, a file that is linked elsewhere meanwhile has changed.
+    lay_out(folder, version, |listener| {
+        fs::copy(program, listener).map(drop)
+    })?;
     let packed = Command::new("tar")
         .args(["--use-compress-program=gzip -1", "-cf"])
         .arg(file)

@@ -21,6 +21,8 @@ pub(crate) const LOOKUP: &str = "VSTS_PROCESS_LOOKUP_ID";
 
 /// Where a job works.
 pub(crate) struct JobFolder {
+    /// What [`LOOKUP`] says in the processes of this job, and in no others.
+    pub(crate) lookup: String,
     pub(crate) sources: PathBuf,
     pub(crate) temp: PathBuf,
     build: PathBuf,
@@ -42,6 +44,7 @@ impl JobFolder {
         }
         fs::create_dir_all(work.join("_tool"))?;
         Ok(Self {
+            lookup: format!("vsts_{:032x}", fastrand::u128(..)),
             sources: build.join("s"),
             temp,
             build,
@@ -73,7 +76,7 @@ impl JobFolder {
             ("SYSTEM_JOBID", job.job_id.clone()),
             ("SYSTEM_PLANID", job.plan_id.clone()),
             ("SYSTEM_COLLECTIONURI", settings.server_url.clone()),
-            (LOOKUP, lookup_value(job)),
+            (LOOKUP, self.lookup.clone()),
         ];
         for (name, value) in texts {
             environment.set(name, value);
@@ -99,11 +102,6 @@ impl JobFolder {
             environment.set(name, path);
         }
     }
-}
-
-/// What [`LOOKUP`] says in the processes of a job.
-pub(crate) fn lookup_value(job: &JobRequest) -> String {
-    format!("vsts_{}", job.job_id)
 }
 
 /// Makes the folder of the next number.

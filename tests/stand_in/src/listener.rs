@@ -241,6 +241,10 @@ impl Listener {
         if self.update.is_some() {
             return note!("an update is under way already");
         }
+        let disabled = self.dispatcher.environment.get("agent.disableupdate");
+        if disabled.is_some_and(|value| !value.is_empty()) {
+            return note!("updates are disabled by agent.disableupdate");
+        }
         let update = Update {
             folder: self.dispatcher.folder.clone(),
             environment: self.dispatcher.environment.clone(),

@@ -147,13 +147,13 @@ impl Running {
 
 async fn end(child: &mut Child, group: &mut Group, stop: &mut watch::Receiver<Stop>) -> i32 {
     tokio::select! {
-        ended = child.wait() => return group.ended(ended),
+        ended = child.wait() => return group.ended(&ended),
         () = stopped(stop) => {}
     }
     for (signal, wait) in SIGNALS {
         group.signal(signal);
         if let Ok(ended) = timeout(wait, child.wait()).await {
-            return group.ended(ended);
+            return group.ended(&ended);
         }
     }
     note!("the step does not even end by SIGKILL");
@@ -163,7 +163,7 @@ async fn end(child: &mut Child, group: &mut Group, stop: &mut watch::Receiver<St
 /// Waits for an order to stop; for ever where it cannot come any more.
 pub(crate) async fn stopped(stop: &mut watch::Receiver<Stop>) {
     if stop.wait_for(|stop| *stop != Stop::No).await.is_err() {
-        pending().await
+        pending::<()>().await;
     }
 }
 
@@ -179,7 +179,7 @@ impl Group {
 
     /// The shell has ended. What it left in the background goes on, as with the
     /// real agent, until the job ends.
-    fn ended(&mut self, status: io::Result<ExitStatus>) -> i32 {
+    fn ended(&mut self, status: &io::Result<ExitStatus>) -> i32 {
         self.0 = None;
         let Ok(status) = status else { return 1 };
         let by_signal = status.signal().map(|signal| 128 + signal);

@@ -58,8 +58,11 @@ enum Failure {
     Files(#[from] io::Error),
     #[error("Agent package failed after {ATTEMPTS} download attempts: {0}")]
     Download(String),
-    #[error("Can't use 'tar -xzf' to extract the archive: {0}")]
-    Archive(std::process::ExitStatus),
+    #[error("{command}: {status}")]
+    Program {
+        command: String,
+        status: std::process::ExitStatus,
+    },
 }
 
 // === impl Update ===
@@ -134,18 +137,9 @@ impl Update {
             attempt += 1;
             sleep(self.pace.brief()).await;
         }
-        let unpacked = Command::new("tar")
-            .arg("-xzf")
-            .arg(&archive)
-            .arg("-C")
-            .arg(into)
-            .stdin(Stdio::null())
-            .kill_on_drop(true)
-            .status()
-            .await?;
-        if !unpacked.success() {
-            return Err(Failure::Archive(unpacked));
-        }
+        let mut unpack = Command::new("tar");
+        unpack.arg("-xzf").arg(&archive).arg("-C").arg(into);
+        succeed(unpack).await?;
         fs::remove_file(&archive).await?;
         Ok(())
     }
@@ -170,22 +164,29 @@ impl Update {
             .unwrap_or_else(|_| Err(format!("it took longer than {} s", DOWNLOAD.as_secs())))
     }
 
-    /// Puts the new programs into `bin.VERSION`, and the scripts in place.
-    async fn lay_beside(&self, new: &Path, version: &str) -> io::Result<()> {
+    /// Puts the new programs into `bin.VERSION`, and the scripts in place. By
+    /// copies: the work folder is often a volume of its own.
+    async fn lay_beside(&self, new: &Path, version: &str) -> Result<(), Failure> {
         let root = self.folder.root();
         let bin = root.join(format!("bin.{version}"));
         if self.folder.bin() != bin {
             if fs::try_exists(&bin).await? {
                 fs::remove_dir_all(&bin).await?;
             }
-            fs::rename(new.join("bin"), &bin).await?;
+            let mut copy = Command::new("cp");
+            copy.arg("-a").arg(new.join("bin")).arg(&bin);
+            succeed(copy).await?;
         }
         let mut entries = fs::read_dir(new).await?;
         while let Some(entry) = entries.next_entry().await? {
-            // By name, so that a shell which reads the old one is not disturbed.
-            if entry.file_type().await?.is_file() {
-                fs::rename(entry.path(), root.join(entry.file_name())).await?;
+            if !entry.file_type().await?.is_file() {
+                continue;
             }
+            // Swapped by name, so that a shell which reads the old one is not
+            // disturbed.
+            let (name, part) = (entry.file_name(), root.join(".update.part"));
+            fs::copy(entry.path(), &part).await?;
+            fs::rename(part, root.join(name)).await?;
         }
         Ok(())
     }
@@ -210,4 +211,18 @@ impl Update {
         note!("the update script runs as {}", started.id());
         Ok(())
     }
+}
+
+/// Runs a program to its end; anything but success is a failure.
+async fn succeed(mut command: Command) -> Result<(), Failure> {
+    let status = command
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .status()
+        .await?;
+    if status.success() {
+        return Ok(());
+    }
+    let command = format!("{:?}", command.as_std());
+    Err(Failure::Program { command, status })
 }

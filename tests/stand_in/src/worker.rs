@@ -17,7 +17,7 @@ use crate::{
     diag::note,
     environment::Environment,
     feed::{self, Feed},
-    job_folder::{self, JobFolder},
+    job_folder::JobFolder,
     layout::{Folder, Identity},
     logging_command::{Completion, LoggingCommand, environment_name},
     orphans,
@@ -79,6 +79,7 @@ async fn start(
     note!("request {}, job {}", job.request_id, job.job_id);
 
     let runner = Runner::prepare(folder, &identity, &job, environment, &server, pace)?;
+    let lookup = runner.folder.lookup.clone();
     let (stop, stops) = watch::channel(Stop::No);
     let work = runner.run(stops);
     tokio::pin!(work);
@@ -92,7 +93,7 @@ async fn start(
                 None => {
                     // What is dropped here kills the step that runs.
                     note!("the listener is gone");
-                    orphans::kill(&job_folder::lookup_value(&job));
+                    orphans::kill(&lookup);
                     return Ok(BROKEN);
                 }
             }
@@ -135,7 +136,7 @@ impl Runner {
         if *stop.borrow() == Stop::Shutdown {
             self.feed.line(format!("##[error]{SHUTDOWN}")).await;
         }
-        for (pid, name) in orphans::kill(&job_folder::lookup_value(&job)) {
+        for (pid, name) in orphans::kill(&self.folder.lookup) {
             let line = format!("Terminate orphan process: pid ({pid}) ({name})");
             self.feed.line(line).await;
         }
