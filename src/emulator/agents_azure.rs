@@ -128,7 +128,7 @@ pub(super) fn change(
 }
 
 /// `PUT agents/{id}`: `config.sh --replace` registers the agent anew. Azure DevOps:
-/// it sends the agent as it was, so that a disabled one stays disabled.
+/// it sends the agent as it found it, so that a disabled one stays disabled.
 pub(super) fn replace(
     organization: &mut Organization,
     pool: PoolId,

@@ -249,7 +249,35 @@ impl EmulatorHandle {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::emulator::{Emulator, Settings};
+    use crate::{
+        domain::job::JobResult,
+        emulator::{Emulator, Settings},
+    };
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_is_told_of_what_others_do_and_of_what_time_brings() {
+        let emulator = Emulator::new(Settings::default()).unwrap().handle();
+        let seen = emulator.revision();
+        let changed = emulator.changed(seen);
+        tokio::pin!(changed);
+        assert!(futures::poll!(&mut changed).is_pending());
+        let jobs = NewJobs {
+            outcome: JobResult::SucceededWithIssues,
+            ..NewJobs::default()
+        };
+        let job = emulator.queue_jobs("linux", &jobs).unwrap()[0];
+        assert_ne!(changed.await, seen);
+        let none: [(&str, &str); 0] = [];
+        emulator
+            .add_agent("linux", NewAgent::in_pod("a", none))
+            .unwrap();
+        let result = emulator.until(|emulator| emulator.job("linux", job).unwrap().result());
+        let hour = Duration::from_secs(3600);
+        let result = tokio::time::timeout(hour, result).await.unwrap();
+        assert_eq!(result, JobResult::SucceededWithIssues);
+        let agent = &emulator.agents("linux").unwrap()[0];
+        assert_eq!((agent.assigned, agent.last), (None, Some(job)));
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_paused_tokio_clock_drives_a_pools_life() {

@@ -1,115 +1,9 @@
-//! An agent's own routes: what its listener and its worker ask for.
+//! What an agent's listener and its worker ask for, but for polls.
 
-use super::*;
-
-const FORM: &str = "content-type: application/x-www-form-urlencoded";
-const MODULUS: &str = "bW9kdWx1cw==";
-
-/// An agent with its token and its session, as a listener has them.
-struct Listener {
-    id: u64,
-    /// A header.
-    token: String,
-    session: String,
-}
-
-impl Running {
-    async fn post(&self, path: &str, header: &str, body: &str) -> Value {
-        let answer = self
-            .ask("POST", &format!("{path}?api-version=7.1"), header, body)
-            .await;
-        assert_eq!(answer.status, 200, "{path}: {}", answer.body);
-        serde_json::from_str(&answer.body).unwrap()
-    }
-
-    /// Registers an agent as `config.sh` does, and says its number and its header.
-    async fn register(&self, name: &str) -> (u64, String) {
-        let body = json!({
-            "name": name, "version": "4.260.0",
-            "authorization": {"publicKey": {"exponent": "AQAB", "modulus": MODULUS}},
-        });
-        let agents = format!("{POOLS}/27/agents");
-        let agent = self.post(&agents, TOKEN, &body.to_string()).await;
-        let id = agent["id"].as_u64().unwrap();
-        let token = self.token(&agent["authorization"]["clientId"]).await;
-        (id, token)
-    }
-
-    async fn grant(&self, client: &Value, modulus: &str) -> Answer {
-        let client = client.as_str().unwrap();
-        let modulus = modulus.replace('=', "%3D");
-        let form = format!(
-            "grant_type=client_credentials&client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3A\
-             client-assertion-type%3Ajwt-bearer&client_assertion={client}.{modulus}"
-        );
-        self.ask("POST", "/contoso/_apis/oauth2/token", FORM, &form)
-            .await
-    }
-
-    async fn token(&self, client: &Value) -> String {
-        let answer = self.grant(client, MODULUS).await;
-        answer.check("a token", 200, &["\"expires_in\":3000"]);
-        let token: Value = serde_json::from_str(&answer.body).unwrap();
-        format!(
-            "authorization: Bearer {}",
-            token["access_token"].as_str().unwrap()
-        )
-    }
-
-    async fn open(&self, id: u64, token: &str) -> Answer {
-        let body = json!({
-            "ownerName": "pod", "agent": {"id": id, "version": "4.261.0"},
-            "systemCapabilities": {"java": "17"},
-        });
-        let path = format!("{POOLS}/27/sessions?api-version=7.1");
-        self.ask("POST", &path, token, &body.to_string()).await
-    }
-
-    async fn listen(&self, name: &str) -> Listener {
-        let (id, token) = self.register(name).await;
-        let session = self.open(id, &token).await;
-        session.check("a session", 200, &["\"ownerName\":\"pod\""]);
-        let session: Value = serde_json::from_str(&session.body).unwrap();
-        let session = session["sessionId"].as_str().unwrap().to_owned();
-        Listener { id, token, session }
-    }
-
-    /// The path of the messages, or of one.
-    fn messages(listener: &Listener, below: &str) -> String {
-        let session = &listener.session;
-        format!("{POOLS}/27/messages{below}?sessionId={session}&api-version=7.1")
-    }
-
-    async fn message(&self, listener: &Listener) -> Answer {
-        let path = Self::messages(listener, "");
-        within_a_minute(self.ask("GET", &path, &listener.token, "")).await
-    }
-
-    async fn patch(&self, listener: &Listener, job: &Value, result: Option<&str>) -> Answer {
-        let id = &job["requestId"];
-        let token = job["lockToken"].as_str().unwrap();
-        let body = match result {
-            Some(result) => {
-                json!({"requestId": id, "finishTime": "2026-06-01T09:16:00Z", "result": result})
-            }
-            None => json!({"requestId": id}),
-        };
-        let path = format!("{POOLS}/27/jobrequests/{id}?lockToken={token}&api-version=7.1");
-        self.ask("PATCH", &path, &listener.token, &body.to_string())
-            .await
-    }
-
-    fn state(&self, job: u64) -> azp_scaler::emulator::JobStatus {
-        self.emulator.job("linux", RequestId(job)).unwrap()
-    }
-}
-
-/// The body of a message, which is JSON in a text.
-fn body(message: &Answer, kind: &str) -> Value {
-    message.check(kind, 200, &[kind]);
-    let message: Value = serde_json::from_str(&message.body).unwrap();
-    serde_json::from_str(message["body"].as_str().unwrap()).unwrap()
-}
+use super::{
+    listener::{Listener, body},
+    *,
+};
 
 #[tokio::test]
 async fn a_job_goes_from_the_queue_through_a_listener_to_its_end() {
@@ -163,5 +57,145 @@ async fn a_job_goes_from_the_queue_through_a_listener_to_its_end() {
         (status.result(), status.agent.as_deref()),
         (Some(JobResult::Failed), Some("pod"))
     );
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn an_agents_row_tells_its_session_and_its_last_job() {
+    let running = Running::start().await;
+    let (id, token) = running.register("pod").await;
+    let all =
+        "?includeCapabilities=true&includeAssignedRequest=true&includeLastCompletedRequest=true";
+    let row = running.get(&format!("/27/agents/{id}{all}")).await;
+    assert_eq!(
+        (&row["status"], &row["version"]),
+        (&json!("offline"), &json!("4.260.0"))
+    );
+    assert_eq!(row["createdOn"], "2026-06-01T09:15:02.89Z");
+    for absent in ["statusChangedOn", "assignedRequest", "lastCompletedRequest"] {
+        assert_eq!(row[absent], Value::Null, "{absent}");
+    }
+    // What it was registered with is a secret in here.
+    assert_eq!(row["authorization"]["publicKey"]["modulus"], "AA==");
+    assert_eq!(row["authorization"]["authorizationUrl"], Value::Null);
+
+    running.emulator.advance(Duration::from_secs(1));
+    let session = running.open(id, &token).await;
+    session.check("a session", 200, &["\"id\":310", "\"status\":\"online\""]);
+    let session: Value = serde_json::from_str(&session.body).unwrap();
+    let session = session["sessionId"].as_str().unwrap().to_owned();
+    let listener = Listener { id, token, session };
+    running.queue(1);
+    let job = body(&running.message(&listener).await, "PipelineAgentJobRequest");
+    let row = running.get(&format!("/27/agents/{id}{all}")).await;
+    assert_eq!(
+        (&row["status"], &row["version"]),
+        (&json!("online"), &json!("4.261.0"))
+    );
+    assert_eq!(row["systemCapabilities"], json!({"java": "17"}));
+    assert_eq!(row["statusChangedOn"], "2026-06-01T09:15:03.89Z");
+    assert_eq!(row["assignedRequest"]["requestId"], 90401);
+
+    running.emulator.advance(Duration::from_secs(2));
+    running
+        .patch(&listener, &job, Some("succeededWithIssues"))
+        .await;
+    let row = running.get(&format!("/27/agents/{id}{all}")).await;
+    assert_eq!(row["assignedRequest"], Value::Null);
+    let last = json!({
+        "requestId": 90401, "poolId": 27, "planType": "Build", "result": "succeededWithIssues",
+        "queueTime": "2026-06-01T09:15:03.89Z", "assignTime": "2026-06-01T09:15:03.89Z",
+        "receiveTime": "2026-06-01T09:15:03.8912345Z", "finishTime": "2026-06-01T09:15:05.8912345Z",
+    });
+    assert_eq!(row["lastCompletedRequest"], last);
+    let plain = running.get(&format!("/27/agents/{id}")).await;
+    assert_eq!(
+        plain["lastCompletedRequest"],
+        Value::Null,
+        "only who asks is told"
+    );
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_lock_that_runs_out_takes_the_job_away() {
+    let running = Running::start().await;
+    let listener = running.listen("pod").await;
+    running.queue(2);
+    let job = body(&running.message(&listener).await, "PipelineAgentJobRequest");
+    running.emulator.advance(Duration::from_secs(540));
+    running
+        .patch(&listener, &job, None)
+        .await
+        .check("in time", 200, &[]);
+    running.emulator.advance(Duration::from_secs(601));
+    let late = running.patch(&listener, &job, None).await;
+    late.check("too late", 404, &["TaskAgentJobNotFoundException"]);
+    assert_eq!(running.state(90401).result(), Some(JobResult::Abandoned));
+    // Without a poll its session was over long before.
+    assert!(!running.emulator.agents("linux").unwrap()[0].online);
+    let again = running.open(listener.id, &listener.token).await;
+    again.check("another session", 200, &[]);
+    assert_eq!(running.state(90402).state, JobState::Assigned);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_fault_may_hit_one_method_and_may_come_after_the_deed() {
+    let running = Running::start().await;
+    let listener = running.listen("pod").await;
+    let agent = format!("{POOLS}/27/agents/{}?api-version=7.1", listener.id);
+    let session = format!("{POOLS}/27/sessions/{}?api-version=7.1", listener.session);
+    let disable = format!(r#"{{"id":{},"enabled":false}}"#, listener.id);
+    let order = |method: &str, route: &str, done: bool| {
+        format!(
+            r#"{{"kind":"server-error","count":1,"method":"{method}","route":"{route}","done":{done}}}"#
+        )
+    };
+    // the order's method, route and whether it comes after; the request; what it then gets
+    let requests = [
+        (order("patch", "agents", false), "GET", &agent, "", 200),
+        (
+            order("patch", "agents", true),
+            "PATCH",
+            &agent,
+            &*disable,
+            500,
+        ),
+        (
+            order("DELETE", "sessions", false),
+            "DELETE",
+            &session,
+            "",
+            500,
+        ),
+        (
+            order("DELETE", "sessions", true),
+            "DELETE",
+            &session,
+            "",
+            500,
+        ),
+        (order("DELETE", "sessions", true), "DELETE", &agent, "", 204),
+    ];
+    let mut seen = Vec::new();
+    for (order, method, path, body, status) in requests {
+        running
+            .own("POST", "faults", &order)
+            .await
+            .check(&order, 204, &[]);
+        let answer = running.ask(method, path, TOKEN, body).await;
+        answer.check(&format!("{method} after {order}"), status, &[]);
+        let agents = running.emulator.agents("linux").unwrap();
+        seen.push(agents.first().map(|agent| (agent.enabled, agent.online)));
+    }
+    let expected = [
+        Some((true, true)),
+        Some((false, true)),
+        Some((false, true)),
+        Some((false, false)),
+        None,
+    ];
+    assert_eq!(seen, expected);
     running.stop().await;
 }

@@ -11,18 +11,23 @@
 )]
 
 mod agent;
+mod agent_refusals;
+mod agent_rights;
 mod authority;
 mod azure;
 mod faults;
+mod listener;
 mod own;
+mod packages;
+mod polls;
 
 use std::{future::Future, time::Duration};
 
 use azp_scaler::{
     domain::job::{JobResult, JobState, RequestId},
     emulator::{
-        Clock, Emulator, EmulatorHandle, Fault, FaultKind, MAX_JOBS_AT_ONCE, NewAgent, NewJobs,
-        Settings,
+        AgentPackage, Clock, Emulator, EmulatorHandle, Fault, FaultKind, MAX_JOBS_AT_ONCE,
+        NewAgent, NewJobs, Settings,
     },
 };
 use serde_json::{Value, json};
@@ -55,11 +60,17 @@ struct Answer {
 
 impl Running {
     async fn start() -> Self {
+        Self::start_with(Vec::new()).await
+    }
+
+    /// With these packages of the agent.
+    async fn start_with(packages: Vec<AgentPackage>) -> Self {
         let emulator = Emulator::new(Settings {
             token: Some("s3cret".into()),
             pools: vec!["linux".into()],
             clock: Clock::manual("2026-06-01T09:15:02.8912345Z".parse().unwrap()),
             pickup: Duration::from_secs(3),
+            packages,
             ..Settings::default()
         });
         let emulator = emulator.unwrap();

@@ -112,11 +112,9 @@ impl Pool {
 
     /// Tells the agent's listener, or the one to come, to do something.
     pub(in crate::emulator) fn order(&mut self, id: AgentId, order: Order) -> Result<(), Refusal> {
-        let name = self.agent(id)?.identity.name.clone();
-        let (agent, pool) = (name, self.name.clone());
-        let Some(ordered) = self.agents.get_mut(&id) else {
-            return Err(self.no_agent(&id));
-        };
+        let missing = self.no_agent(&id);
+        let ordered = self.agents.get_mut(&id).ok_or(missing)?;
+        let (agent, pool) = (ordered.identity.name.clone(), self.name.clone());
         if ordered.online && ordered.session.is_none() {
             return Err(Refusal::Simulated { agent, pool });
         }

@@ -81,14 +81,13 @@ impl Pool {
         new: NewSession,
         at: Timestamp,
     ) -> Result<SessionId, Refusal> {
-        if self.agent(id)?.session.is_some() {
-            let agent = self.agent(id)?.identity.name.clone();
+        let missing = self.no_agent(&id);
+        let agent = self.agents.get_mut(&id).ok_or(missing)?;
+        if agent.session.is_some() {
+            let agent = agent.identity.name.clone();
             let pool = self.name.clone();
             return Err(Refusal::SessionConflict { agent, pool });
         }
-        let Some(agent) = self.agents.get_mut(&id) else {
-            return Err(self.no_agent(&id));
-        };
         agent.sessions = agent.sessions.wrapping_add(1);
         let session = SessionId::new(id, agent.sessions);
         agent.session = Some(Session {

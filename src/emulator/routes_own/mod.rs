@@ -94,8 +94,9 @@ pub(super) fn nothing_here(uri: &Uri) -> Response {
         StatusCode::NOT_FOUND,
         format!(
             "there is nothing at {path}; Azure's routes are below [/ORGANIZATION]/_apis/, the \
-             emulator's own are /_emulator/pools/NAME[/jobs|/agents], /_emulator/queues/ID, \
-             /_emulator/token, /_emulator/authority, /_emulator/requests, /_emulator/faults and /_emulator/clock"
+             emulator's own are /_emulator/pools/NAME[/jobs|/agents], /_emulator/packages/FILE, \
+             /_emulator/queues/ID, /_emulator/token, /_emulator/authority, /_emulator/requests, \
+             /_emulator/faults and /_emulator/clock"
         ),
     )
     .into_response()

@@ -1,6 +1,9 @@
 //! The rules of the queue, on a clock that moves by hand.
 
+mod listeners;
+mod output;
 mod random;
+mod registered;
 
 use super::*;
 use crate::{domain::demand::Demands, emulator::clock::later};
@@ -93,6 +96,16 @@ impl World {
         }
         let busy = pool.agents().filter(|agent| agent.job.is_some());
         assert_eq!(holders.len(), busy.count());
+        // A listener hears of the job that it has, and of no other.
+        for agent in pool.agents() {
+            let about = |message: &Message| match message.kind {
+                MessageKind::Job(id) | MessageKind::Cancel(id) => Some(id),
+                MessageKind::Order(_) => None,
+            };
+            let mut about = agent.messages.iter().filter_map(about);
+            assert!(about.all(|id| agent.job == Some(id)));
+            assert!(agent.session.is_none() || agent.online);
+        }
         for (demands, agents) in pool.kinds() {
             let waits = |job: &&Job| *job.demands == **demands && job.agent.is_none();
             let waiting = pool.unfinished().filter(waits).count();

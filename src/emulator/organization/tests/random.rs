@@ -12,6 +12,11 @@ enum Act {
     Remove(usize),
     Enable(usize, bool),
     Cancel(usize),
+    /// A listener comes, or the one that is there leaves.
+    Listen(usize),
+    Poll(usize),
+    Renew(usize),
+    Complete(usize),
     Go(u64),
 }
 
@@ -24,7 +29,11 @@ fn act() -> impl Strategy<Value = Act> {
         (0..9_usize).prop_map(Act::Remove),
         (0..9_usize, any::<bool>()).prop_map(|(agent, on)| Act::Enable(agent, on)),
         (0..9_usize).prop_map(Act::Cancel),
-        (0..90_u64).prop_map(Act::Go),
+        (0..9_usize).prop_map(Act::Listen),
+        (0..9_usize).prop_map(Act::Poll),
+        (0..9_usize).prop_map(Act::Renew),
+        (0..9_usize).prop_map(Act::Complete),
+        prop_oneof![0..90_u64, Just(700)].prop_map(Act::Go),
     ]
 }
 
@@ -61,7 +70,39 @@ fn perform(world: &mut World, act: &Act, number: usize) {
                 .map(|job| job.id);
             drop(org.cancel(pool, job.unwrap_or(RequestId(0))));
         }
+        Act::Listen(place) => match world.session(at(place)) {
+            Some(session) => world.end(session),
+            None => drop(world.open(at(place))),
+        },
+        Act::Poll(place) => {
+            if let Some(session) = world.session(at(place)) {
+                world.poll(session, None).unwrap();
+            }
+        }
+        Act::Renew(place) => {
+            if let Some((job, token)) = world.held(at(place)) {
+                drop(world.renew(job, token));
+            }
+        }
+        Act::Complete(place) => {
+            if let Some((job, token)) = world.held(at(place)) {
+                // Refused where the job is simulated: that has no lock.
+                assert_eq!(world.complete(job, token).is_ok(), token != LockToken(0));
+            }
+        }
         Act::Go(seconds) => world.go(*seconds),
+    }
+}
+
+impl World {
+    fn session(&self, agent: AgentId) -> Option<SessionId> {
+        let agent = self.pool().agent(agent).ok()?;
+        Some(agent.session.as_ref()?.id)
+    }
+
+    fn held(&self, agent: AgentId) -> Option<(RequestId, LockToken)> {
+        let job = self.pool().agent(agent).ok()?.job?;
+        Some((job, self.token(job)))
     }
 }
 

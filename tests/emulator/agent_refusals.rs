@@ -1,0 +1,245 @@
+//! What an agent's routes do not do, by the type keys that the listener goes by.
+
+use super::{listener::body, *};
+
+#[tokio::test]
+async fn what_a_listener_does_wrong_is_refused_by_its_type_key() {
+    let running = Running::start().await;
+    let listener = running.listen("pod").await;
+    running.queue(2);
+    let job = body(&running.message(&listener).await, "PipelineAgentJobRequest");
+    let lock = job["lockToken"].as_str().unwrap();
+    let (job_id, session) = (job["jobId"].as_str().unwrap(), &listener.session);
+    let hub = "/_apis/distributedtask/hubs/build/plans/x";
+    let v = "api-version=7.1";
+    let finish = |result: &str| format!(r#"{{"finishTime":"now","result":"{result}"}}"#);
+    let table = [
+        (
+            "POST",
+            format!("{POOLS}/27/sessions?{v}"),
+            "{}".into(),
+            400,
+            "agent",
+        ),
+        (
+            "POST",
+            format!("{POOLS}/27/sessions?{v}"),
+            r#"{"agent":{"id":9}}"#.into(),
+            404,
+            "TaskAgentNotFoundException",
+        ),
+        (
+            "POST",
+            format!("{POOLS}/27/sessions?{v}"),
+            r#"{"agent":{"id":310}}"#.into(),
+            409,
+            "TaskAgentSessionConflictException",
+        ),
+        (
+            "POST",
+            format!("{POOLS}/26/sessions?{v}"),
+            r#"{"agent":{"id":310}}"#.into(),
+            404,
+            "TaskAgentPoolNotFoundException",
+        ),
+        (
+            "POST",
+            format!("{POOLS}/27/sessions"),
+            r#"{"agent":{"id":310}}"#.into(),
+            400,
+            "VssVersionNotSpecifiedException",
+        ),
+        (
+            "GET",
+            format!("{POOLS}/27/sessions"),
+            String::new(),
+            405,
+            "typeKey",
+        ),
+        (
+            "DELETE",
+            format!("{POOLS}/27/sessions/1?{v}"),
+            String::new(),
+            404,
+            "TaskAgentSessionExpiredException",
+        ),
+        (
+            "GET",
+            format!("{POOLS}/27/messages"),
+            String::new(),
+            404,
+            "TaskAgentSessionExpiredException",
+        ),
+        (
+            "GET",
+            format!("{POOLS}/27/messages?sessionId=1"),
+            String::new(),
+            404,
+            "TaskAgentSessionExpiredException",
+        ),
+        (
+            "GET",
+            format!("{POOLS}/27/messages?sessionId={session}&lastMessageId=x"),
+            String::new(),
+            400,
+            "lastMessageId",
+        ),
+        (
+            "DELETE",
+            format!("{POOLS}/27/messages/1?{v}"),
+            String::new(),
+            404,
+            "TaskAgentSessionExpiredException",
+        ),
+        (
+            "DELETE",
+            format!("{POOLS}/27/messages/9?sessionId={session}&{v}"),
+            String::new(),
+            204,
+            "",
+        ),
+        (
+            "PATCH",
+            format!("{POOLS}/27/jobrequests/90401?{v}"),
+            "{}".into(),
+            400,
+            "lockToken",
+        ),
+        (
+            "PATCH",
+            format!("{POOLS}/27/jobrequests/90401?lockToken=x&{v}"),
+            "{}".into(),
+            409,
+            "TaskAgentJobTokenExpiredException",
+        ),
+        (
+            "PATCH",
+            format!("{POOLS}/27/jobrequests/90402?lockToken={lock}&{v}"),
+            "{}".into(),
+            409,
+            "TaskAgentJobTokenExpiredException",
+        ),
+        (
+            "PATCH",
+            format!("{POOLS}/27/jobrequests/1?lockToken={lock}&{v}"),
+            "{}".into(),
+            404,
+            "TaskAgentJobNotFoundException",
+        ),
+        (
+            "PATCH",
+            format!("{POOLS}/27/jobrequests/90401?lockToken={lock}&{v}"),
+            r#"{"requestId":1}"#.into(),
+            400,
+            "requestId",
+        ),
+        (
+            "PATCH",
+            format!("{POOLS}/27/jobrequests/90401?lockToken={lock}&{v}"),
+            r#"{"result":"failed"}"#.into(),
+            400,
+            "finishTime",
+        ),
+        (
+            "PATCH",
+            format!("{POOLS}/27/jobrequests/90401?lockToken={lock}&{v}"),
+            finish("done"),
+            400,
+            "done",
+        ),
+        (
+            "PATCH",
+            format!("{POOLS}/27/jobrequests/90401?lockToken={lock}&{v}"),
+            "[".into(),
+            400,
+            "EOF",
+        ),
+        (
+            "POST",
+            format!("{hub}/timelines/x/records/{job_id}/feed?{v}"),
+            "[]".into(),
+            400,
+            "cannot be read",
+        ),
+        (
+            "POST",
+            format!("{hub}/timelines/x/records/x/feed?{v}"),
+            r#"{"value":[]}"#.into(),
+            404,
+            "TaskAgentJobNotFoundException",
+        ),
+        (
+            "POST",
+            format!("{hub}/events?{v}"),
+            format!(r#"{{"name":"JobStarted","jobId":"{job_id}"}}"#),
+            400,
+            "JobStarted",
+        ),
+        (
+            "POST",
+            format!("{hub}/events?{v}"),
+            r#"{"name":"JobCompleted","jobId":"x"}"#.into(),
+            404,
+            "TaskAgentJobNotFoundException",
+        ),
+        (
+            "POST",
+            format!("{hub}/events?{v}"),
+            format!(r#"{{"name":"JobCompleted","jobId":"{job_id}","result":"failed"}}"#),
+            204,
+            "",
+        ),
+        // A busy agent stays, and its registration too.
+        (
+            "DELETE",
+            format!("{POOLS}/27/agents/310?{v}"),
+            String::new(),
+            400,
+            "TaskAgentJobStillRunningException",
+        ),
+        (
+            "PUT",
+            format!("{POOLS}/27/agents/310?{v}"),
+            r#"{"id":310}"#.into(),
+            400,
+            "TaskAgentJobStillRunningException",
+        ),
+        (
+            "PATCH",
+            format!("{POOLS}/27/jobrequests/90401?lockToken={lock}&{v}"),
+            finish("Succeeded"),
+            200,
+            "\"result\":\"succeeded\"",
+        ),
+        (
+            "PATCH",
+            format!("{POOLS}/27/jobrequests/90401?lockToken={lock}&{v}"),
+            finish("failed"),
+            404,
+            "TaskAgentJobNotFoundException",
+        ),
+        (
+            "DELETE",
+            format!("{POOLS}/27/sessions/{session}?{v}"),
+            String::new(),
+            204,
+            "",
+        ),
+        (
+            "GET",
+            format!("{POOLS}/27/messages?sessionId={session}"),
+            String::new(),
+            404,
+            "TaskAgentSessionExpiredException",
+        ),
+    ];
+    for (method, path, body, status, word) in table {
+        let answer = running.ask(method, &path, TOKEN, &body).await;
+        answer.check(&format!("{method} {path} {body}"), status, &[word]);
+    }
+    // The worker's word decided nothing.
+    let status = running.state(90401);
+    assert_eq!(status.result(), Some(JobResult::Succeeded));
+    assert_eq!(status.worker_said.as_deref(), Some("failed"));
+    running.stop().await;
+}
