@@ -13,6 +13,7 @@ use std::{
     pin::Pin,
 };
 
+use aws_lc_rs::digest::{Context, SHA256};
 use axum::{
     Router,
     body::{Body, Bytes},
@@ -23,7 +24,6 @@ use axum::{
 };
 use futures::{Stream, stream};
 use jiff::Timestamp;
-use rustls::crypto::{aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256, hash};
 use serde::Serialize;
 use tokio::{
     fs::File,
@@ -182,13 +182,9 @@ fn read_version(text: &str) -> Option<[u32; 3]> {
     parts.try_into().ok()
 }
 
-/// SHA-256 of a file, by what TLS has of it.
+/// SHA-256 of a file, in hexadecimal digits.
 fn sha256(mut file: fs::File) -> io::Result<String> {
-    let suite = TLS13_AES_128_GCM_SHA256.tls13();
-    let provider = suite.map(|suite| suite.common.hash_provider);
-    let mut context = provider
-        .map(hash::Hash::start)
-        .ok_or(io::ErrorKind::Unsupported)?;
+    let mut context = Context::new(&SHA256);
     let mut piece = vec![0; 64 << 10];
     loop {
         let length = file.read(&mut piece)?;
@@ -197,12 +193,9 @@ fn sha256(mut file: fs::File) -> io::Result<String> {
         }
         context.update(&piece[..length]);
     }
-    let digits = context.finish();
-    Ok(digits
-        .as_ref()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect())
+    let digest = context.finish();
+    let digits = digest.as_ref().iter().map(|byte| format!("{byte:02x}"));
+    Ok(digits.collect())
 }
 
 // === impl Package ===
