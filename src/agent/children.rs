@@ -18,7 +18,7 @@ use std::{
 
 use rustix::process::{
     Pid, Signal, WaitOptions, WaitStatus, getpid, kill_process, kill_process_group,
-    set_child_subreaper, waitpid,
+    set_child_subreaper, wait,
 };
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -116,7 +116,7 @@ impl Children {
 fn reap(table: &mut Table) -> u64 {
     let mut ended = 0;
     // An error says that there are no children at all.
-    while let Ok(Some((pid, status))) = waitpid(None, WaitOptions::NOHANG) {
+    while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
         ended += 1;
         if let Some(waiting) = table.waiting.remove(&pid.as_raw_nonzero().get()) {
             // Whoever waited may have gone away.

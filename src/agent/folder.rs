@@ -18,6 +18,7 @@ use serde::Deserialize;
 
 use crate::domain::{
     capability::{Capabilities, CapabilityValue},
+    leftover::OWNER,
     pool::PoolId,
     registration::AgentId,
 };
@@ -29,10 +30,6 @@ const REGISTRATION: [&str; 4] = [
     ".credentials_rsaparams",
     ".credential_store",
 ];
-
-/// The capability by which this program's agents are known. Its value is the
-/// namespace of the pod, where that is known.
-pub const OWNERSHIP: &str = "azp-agent";
 
 /// The folder of one agent.
 #[derive(Clone, Debug)]
@@ -186,7 +183,7 @@ impl Folder {
             text.push_str(&format!("{}={value}\n", capability.name));
         }
         let owner = owner.unwrap_or("unknown");
-        text.push_str(&format!("{OWNERSHIP}={owner}\n"));
+        text.push_str(&format!("{OWNER}={owner}\n"));
         fs::write(&path, text).map_err(|cause| file(&path, cause, WRITABLE))
     }
 

@@ -27,6 +27,11 @@ use crate::{
 /// So many listeners are started for a job that the server has given away.
 const MOST_RESTARTS: u32 = 5;
 
+/// So many refusals for want of rights, one after the other and with growing
+/// pauses (some four seconds in all), are believed: a token that is just being
+/// renewed, or a sign-in page in the wrong place, passes.
+const MOST_REFUSALS: u32 = 4;
+
 /// So long a listener may take to end. Azure Pipelines agent: at most 30 s.
 const LISTENER_ENDS: Duration = Duration::from_secs(40);
 
@@ -40,9 +45,11 @@ struct Leaving {
     until: Instant,
     restarts: u32,
     pause: Duration,
-    /// Refusals for want of rights, one after the other: one alone may be a
-    /// token that is just being renewed.
+    /// Refusals for want of rights, one after the other.
     refusals: u32,
+    /// It was refused while a job ran; asked anew after it, which may be hours
+    /// later.
+    refused_beside_job: bool,
     last: Option<Step>,
 }
 
@@ -51,6 +58,7 @@ impl Life {
     pub(super) async fn leaves(&mut self, registered: &Registered, reason: Reason) -> Ending {
         self.board.phase(Phase::Draining, reason.text());
         tracing::info!(agent = %registered.name, reason = reason.text(), "leaving");
+        self.done_enabling().await;
         let mut leaving = Leaving::new(self.config.leave_within);
         let parting = loop {
             let family = processes::below_this();
@@ -110,7 +118,7 @@ impl Life {
                     return self.leaves(&registered, Reason::Told).await.parting;
                 }
                 Ok((_, None)) => return Parting::Removed,
-                Err(error) if is_refusal(&error) => return Parting::NoRights,
+                Err(error) if error.is_refusal() => return Parting::NoRights,
                 Err(error) if Instant::now() >= until => {
                     tracing::error!(%error, "cannot ask whether the agent is registered");
                     return Parting::NoAnswer;
@@ -126,7 +134,7 @@ impl Life {
         let script = self
             .listener
             .as_mut()
-            .is_some_and(super::listener::Listener::lives);
+            .is_some_and(super::listener::Listener::is_alive);
         Sight {
             worker: !family.workers.is_empty(),
             listener: script || family.listener.is_some(),
@@ -144,6 +152,13 @@ impl Life {
         if works && let Some(listener) = &self.listener {
             listener.note_job();
         }
+        if works && leaving.server == Standing::Refuses {
+            leaving.refused_beside_job = true;
+        } else if leaving.refused_beside_job {
+            leaving.refused_beside_job = false;
+            leaving.server = Standing::GivesJobs;
+            leaving.answered();
+        }
         if works || leaving.server == Standing::HasJob {
             leaving.until = Instant::now() + self.config.leave_within;
         }
@@ -160,14 +175,7 @@ impl Life {
                 leaving.answered();
                 leaving.server = Standing::GivesNoMore;
             }
-            Err(error) => {
-                let gone = matches!(self.registrations.agent(*pool, *agent).await, Ok(None));
-                if gone {
-                    leaving.server = Standing::Gone;
-                } else {
-                    self.unanswered("disable", &error, leaving).await;
-                }
-            }
+            Err(error) => self.unanswered("disable", &error, leaving).await,
         }
     }
 
@@ -204,9 +212,9 @@ impl Life {
 
     /// A step that the server refused or did not answer.
     async fn unanswered(&mut self, step: &str, error: &ReadError, leaving: &mut Leaving) {
-        if is_refusal(error) {
+        if error.is_refusal() {
             leaving.refusals += 1;
-            if leaving.refusals >= 2 {
+            if leaving.refusals >= MOST_REFUSALS {
                 tracing::error!(step, %error, "refused; giving up");
                 leaving.server = Standing::Refuses;
                 return;
@@ -256,24 +264,24 @@ impl Life {
             self.unchanged_for(PAUSES[1]).await;
             return;
         }
-        let family = processes::below_this();
-        if !family.workers.is_empty() {
-            return;
-        }
-        let script = self.listener.as_ref().map(super::listener::Listener::pid);
-        if let Some(pid) = family.listener.or(script) {
-            terminate(pid);
-        }
         let end = Instant::now() + LISTENER_ENDS;
+        let mut told = None;
         while Instant::now() < end {
             let family = processes::below_this();
-            let script = self
-                .listener
-                .as_mut()
-                .is_some_and(super::listener::Listener::lives);
-            if !script && family.listener.is_none() {
+            if !family.workers.is_empty() {
+                return;
+            }
+            let script = self.listener.as_mut();
+            let script = script.and_then(|script| script.is_alive().then(|| script.pid()));
+            let Some(pid) = family.listener.or(script) else {
                 self.listener = None;
                 return;
+            };
+            // The script first, where it has not yet started the listener; then
+            // the listener that came all the same.
+            if told != Some(pid) {
+                terminate(pid);
+                told = Some(pid);
             }
             self.unchanged_for(Duration::from_millis(50)).await;
         }
@@ -295,17 +303,6 @@ impl Life {
     }
 }
 
-/// Does it help to ask again? Not where the credential is known and may not, or
-/// is not known.
-fn is_refusal(error: &ReadError) -> bool {
-    matches!(
-        error,
-        ReadError::Forbidden { .. }
-            | ReadError::CredentialRejected { .. }
-            | ReadError::CredentialExpired
-    )
-}
-
 // === impl Leaving ===
 
 impl Leaving {
@@ -316,6 +313,7 @@ impl Leaving {
             restarts: 0,
             pause: PAUSES[0],
             refusals: 0,
+            refused_beside_job: false,
             last: None,
         }
     }

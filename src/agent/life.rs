@@ -16,6 +16,7 @@ use super::{
     aws::{self, Profiles},
     board::{Board, Phase},
     children::{Children, Exit},
+    enabled::take_no_other,
     environment::environment,
     folder::{Folder, FolderError, Registered},
     listener::Listener,
@@ -61,6 +62,7 @@ pub(super) struct Life {
     /// Updates in a row whose listeners lived for a moment only.
     pub(super) quick_updates: u32,
     session: Option<JoinHandle<()>>,
+    pub(super) enabling: Option<JoinHandle<()>>,
 }
 
 /// Why the agent leaves.
@@ -136,6 +138,7 @@ pub async fn live(config: RunConfig, surroundings: Surroundings) -> Result<Endin
         backoff: Backoff::default(),
         quick_updates: 0,
         session: None,
+        enabling: None,
     };
     let ending = life.lives().await;
     life.stop_asking();
@@ -154,6 +157,7 @@ impl Life {
         };
         loop {
             self.ask_for_session(&registered);
+            self.make_enabled(&registered);
             let reason = self.listens(&registered).await?;
             if let Some(reason) = reason {
                 return Ok(self.leaves(&registered, reason).await);
@@ -208,6 +212,9 @@ impl Life {
     async fn listens(&mut self, registered: &Registered) -> Result<Option<Reason>, LifeError> {
         let once = self.config.mode != Mode::Keep;
         loop {
+            if self.stop.is_cancelled() {
+                return Ok(Some(Reason::Told));
+            }
             let started = self.start_listener(once)?;
             let exit = match self.follow_listener(registered).await {
                 Followed::Leave(reason) => return Ok(Some(reason)),
@@ -237,9 +244,6 @@ impl Life {
                         return Ok(None);
                     }
                 }
-            }
-            if self.stop.is_cancelled() {
-                return Ok(Some(Reason::Told));
             }
         }
     }
@@ -330,27 +334,6 @@ fn show(board: &Board, listener: &Listener, works: bool) {
         (false, true) => board.phase(Phase::Listening, ""),
         (false, false) => {}
     }
-}
-
-/// Its one job has come: no other may follow. A failure is no harm, since one that
-/// follows is run as well.
-fn take_no_other(registrations: Arc<dyn Registrations>, registered: Registered) {
-    tokio::spawn(async move {
-        let Registered { agent, pool, name } = registered;
-        match registrations.set_enabled(pool, agent, &name, false).await {
-            Ok(()) => tracing::info!(
-                agent = %name,
-                step = "disable",
-                reason = "its one job has come, so that no other follows",
-                "the server gives this agent no more jobs"
-            ),
-            Err(error) => tracing::warn!(
-                agent = %name,
-                %error,
-                "the server may give this agent another job; it would be run, too"
-            ),
-        }
-    });
 }
 
 async fn at(instant: Option<Instant>) {

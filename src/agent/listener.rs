@@ -106,7 +106,7 @@ impl Listener {
     }
 
     /// Has it not ended yet, as far as is known?
-    pub(super) fn lives(&mut self) -> bool {
+    pub(super) fn is_alive(&mut self) -> bool {
         self.child.lives()
     }
 

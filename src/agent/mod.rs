@@ -7,7 +7,7 @@
 //!
 //! [`children`] starts and reaps, [`processes`] and [`observer`] see who lives;
 //! [`folder`], [`environment`], [`software`] and [`aws`] make ready; [`life`] is
-//! the whole, with [`register`], [`listener`], [`after`], [`between`] and
+//! the whole, with [`register`], [`listener`], [`after`], [`between`], [`enabled`] and
 //! [`leave`] as its parts; [`session`] asks how the server sees it; [`board`] tells, at the [`door`];
 //! [`memory`] hides what is held. [`clean`] is a command of its own.
 
@@ -18,6 +18,7 @@ pub mod board;
 pub mod children;
 pub mod clean;
 pub mod door;
+mod enabled;
 mod environment;
 pub mod folder;
 mod leave;

@@ -20,15 +20,14 @@ use crate::{
     http,
 };
 
-/// Runs an agent to its end.
+/// Runs an agent to its end, which `stop` brings about.
 ///
 /// # Errors
 /// Its surroundings cannot be set up, or it could not be registered.
-pub async fn run(config: RunConfig) -> anyhow::Result<Ending> {
+pub async fn run(config: RunConfig, stop: CancellationToken) -> anyhow::Result<Ending> {
     memory::shut();
-    let stop = stop_on_signal()?;
     let (client, credential) = client(&config.organization, &config.token, &config.connection)?;
-    let client = Arc::new(client);
+    let client: Arc<Client> = Arc::new(client);
     let board = Board::new(
         config.organization.as_str(),
         &config.pool,
@@ -47,9 +46,9 @@ pub async fn run(config: RunConfig) -> anyhow::Result<Ending> {
     }
     let socket = config.socket.clone();
     let surroundings = Surroundings {
-        registrations: client,
+        registrations: client.clone(),
         tokens: Arc::new(credential),
-        software: Software {},
+        software: Software::new(client.clone(), &config.platform),
         board,
         stop,
     };
@@ -73,8 +72,12 @@ pub(crate) fn client(
 }
 
 /// Cancelled by SIGTERM or SIGINT; more of them change nothing, since the only
-/// way to end a job is SIGKILL.
-fn stop_on_signal() -> anyhow::Result<CancellationToken> {
+/// way to end a job is SIGKILL. To be called first of all: process 1 of a
+/// container never sees a signal that it does not yet listen to.
+///
+/// # Errors
+/// The system refuses.
+pub fn stop_on_signal() -> anyhow::Result<CancellationToken> {
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;
     let stop = CancellationToken::new();

@@ -29,6 +29,7 @@ const UNKNOWN: u8 = 120;
 
 /// Runs an agent to its end.
 pub(super) async fn run(config: RunConfig) -> anyhow::Result<ExitCode> {
+    let stop = app::agent::stop_on_signal()?;
     logs::start(&config.log, config.log_json)?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -42,7 +43,7 @@ pub(super) async fn run(config: RunConfig) -> anyhow::Result<ExitCode> {
     );
     warn(&config);
     let outcome_wanted = config.job_outcome;
-    let ending = app::agent::run(config).await?;
+    let ending = app::agent::run(config, stop).await?;
     let code = code(&ending, outcome_wanted);
     let reason = ending.parting.reason();
     if code == 0 {

@@ -154,7 +154,9 @@ async fn register(
         name: agent.name,
         version: agent.version,
         os_description: &agent.machine.os_description,
-        enabled: true,
+        // Azure Pipelines agent (`ConfigurationManager`): the agent is sent as it
+        // was fetched, so that a disabled one stays disabled.
+        enabled: there.as_ref().and_then(|row| row.enabled).unwrap_or(true),
         max_parallelism: 1,
         provisioning_state: "Provisioned",
         authorization: NewAuthorization {

@@ -23,6 +23,7 @@ pub(crate) struct Pool {
 pub(crate) struct AgentRow {
     pub(crate) id: i64,
     pub(crate) name: String,
+    pub(crate) enabled: Option<bool>,
     pub(crate) authorization: Option<Authorization>,
 }
 

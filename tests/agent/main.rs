@@ -1,0 +1,11 @@
+//! azp-agent as a real process, with real signals, around the stand-in agent.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod draining;
+mod killed;
+mod life;
+mod once;
+mod secrets;
+mod stage;
+mod storm;
