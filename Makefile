@@ -20,7 +20,7 @@ check: ## what needs Rust alone: format, lints, tests of the crate
 # The tests of the crate: all but those that need the real parts.
 TESTS := $(patsubst tests/%.rs,%,$(wildcard tests/*.rs)) $(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs))
 # These run programs that `make tools` builds.
-PARTS_TESTS := kubernetes promtool keda_oracle real_keda
+PARTS_TESTS := images kubernetes promtool keda_oracle real_keda
 CRATE_TESTS := --lib --bins $(addprefix --test ,$(filter-out $(PARTS_TESTS),$(TESTS)))
 
 .PHONY: test
@@ -37,8 +37,12 @@ bench: tools ## print the figures of the README, each beside its goal
 	$(CARGO) bench --locked
 
 .PHONY: tools
-tools: ## build the real Kubernetes, etcd, KEDA, helm and promtool into a cache
+tools: ## build the real Kubernetes, etcd, KEDA, helm, promtool and kaniko into a cache
 	tools/build
+
+.PHONY: images
+images: ## build the images of the scaler and the agent into target/images
+	images/build $(ARGS) scaler agent
 
 .PHONY: cluster
 cluster: tools ## start a control plane with KEDA and say how to use it
