@@ -20,18 +20,20 @@ mod memory;
 mod parts;
 mod report;
 mod requests;
+mod start;
 
 use std::process::ExitCode;
 
 type Bench = fn() -> Vec<report::Row>;
 
-const BENCHES: [(&str, Bench); 6] = [
+const BENCHES: [(&str, Bench); 7] = [
     ("answer", answer::run),
     ("decode", decode::run),
     ("claim", claim::run),
     ("requests", requests::run),
     ("hook", hook::run),
     ("memory", memory::run),
+    ("start", start::run),
 ];
 
 fn main() -> ExitCode {

@@ -10,13 +10,7 @@ use super::{build, image::Image, run, said, script, top};
 static IMAGE: LazyLock<Image> = LazyLock::new(|| {
     let downloads = top().join("target/images/tested/stand-ins");
     let options = run(script("images/stand-ins").arg(downloads));
-    let mut options: Vec<&str> = options.split_whitespace().collect();
-    // Until there is an azp-agent to build, another static program takes its place.
-    let stand_in = top().join("target/x86_64-unknown-linux-musl/release/azp-scaler");
-    if !top().join("src/bin/azp-agent.rs").exists() {
-        build("scaler", &[]);
-        options.extend(["--binary", stand_in.to_str().unwrap()]);
-    }
+    let options: Vec<&str> = options.split_whitespace().collect();
     Image::open(&build("agent", &options))
 });
 
@@ -56,7 +50,7 @@ fn every_tool_answers_as_the_images_user() {
         ("jq --version", "jq-1."),
         ("unzip -v | head -n 1", "UnZip "),
         ("bash --version | head -n 1", "GNU bash"),
-        ("/usr/local/bin/azp-agent --version", "azp-"),
+        ("/usr/local/bin/azp-agent --version", "azp-agent "),
         ("/azp/agent/bin/Agent.Listener", "a stand-in for"),
         ("ls /usr/lib/*/libicuuc.so.*", "/usr/lib/"),
         ("ls -l /etc/ssl/certs/ca-certificates.crt", "-rw-r--r--"),

@@ -85,6 +85,7 @@ fn build() -> Result<PathBuf, Error> {
         return Err(Error::NoTarget(test));
     };
     let mut command = Command::new(cargo);
+    let released = profile.file_name().is_some_and(|name| name == "release");
     command
         .args(["test", "--no-run", "--quiet", "--locked", "--target-dir"])
         .arg(target)
@@ -97,6 +98,8 @@ fn build() -> Result<PathBuf, Error> {
             "--test",
             "install",
         ])
+        // The profile of the test, or of the bench.
+        .args(released.then_some("--release"))
         .current_dir(env!("CARGO_MANIFEST_DIR"));
     run(&mut command)?;
     let binary = profile.join("azp-stand-in");
