@@ -36,8 +36,9 @@ pub(super) fn environment(
             ignored.push(name);
         }
     }
-    // Its own variable, what was hidden before, and then everything else.
-    let own: [&OsStr; 1] = [IGNORE.as_ref()];
+    // Its own variable and those of the shell that runs `config.sh`, what was
+    // hidden before, and then everything else.
+    let own = [IGNORE, "PWD", "OLDPWD", "_"].map(OsStr::new);
     let all: Vec<&OsStr> = own.into_iter().chain(given).chain(ignored).collect();
     let mut environment: Vec<_> = variables
         .iter()
@@ -66,7 +67,7 @@ mod tests {
         let ignored = environment.iter().find(|(name, _)| name == IGNORE).unwrap();
         assert_eq!(
             ignored.1,
-            "VSO_AGENT_IGNORE,OLD, OLDER,PATH,DATABASE_PASSWORD"
+            "VSO_AGENT_IGNORE,PWD,OLDPWD,_,OLD, OLDER,PATH,DATABASE_PASSWORD"
         );
         let path = environment.iter().find(|(name, _)| name == "PATH").unwrap();
         assert_eq!(

@@ -31,6 +31,9 @@ const REGISTRATION: [&str; 4] = [
     ".credential_store",
 ];
 
+/// The program that waits for jobs, in the agent's folder.
+pub(super) const LISTENER: &str = "bin/Agent.Listener";
+
 /// The folder of one agent.
 #[derive(Clone, Debug)]
 pub struct Folder {
@@ -111,7 +114,7 @@ impl Folder {
     /// version in the place of this one.
     #[must_use]
     pub fn has_listener(&self) -> bool {
-        self.root.join("bin/Agent.Listener").exists()
+        self.root.join(LISTENER).exists()
     }
 
     /// Makes the folder of jobs.

@@ -158,8 +158,7 @@ impl Life {
         loop {
             self.ask_for_session(&registered);
             self.make_enabled(&registered);
-            let reason = self.listens(&registered).await?;
-            if let Some(reason) = reason {
+            if let Some(reason) = self.listens(&registered).await {
                 return Ok(self.leaves(&registered, reason).await);
             }
             // Only an agent that the server does not know any more comes here.
@@ -209,56 +208,64 @@ impl Life {
 
     /// Listens until there is a reason to leave; `None` when the server does not
     /// know the agent any more.
-    async fn listens(&mut self, registered: &Registered) -> Result<Option<Reason>, LifeError> {
+    async fn listens(&mut self, registered: &Registered) -> Option<Reason> {
         let once = self.config.mode != Mode::Keep;
         loop {
             if self.stop.is_cancelled() {
-                return Ok(Some(Reason::Told));
+                return Some(Reason::Told);
             }
-            let started = self.start_listener(once)?;
-            let exit = match self.follow_listener(registered).await {
-                Followed::Leave(reason) => return Ok(Some(reason)),
+            let begun = Instant::now();
+            let followed = match self.start_listener(once) {
+                Ok(()) => self.follow_listener(registered).await,
+                Err(error) => {
+                    tracing::error!(%error, "the listener cannot be started");
+                    Followed::Ended(Exit::Unknown)
+                }
+            };
+            let exit = match followed {
+                Followed::Leave(reason) => return Some(reason),
                 Followed::Ended(exit) => exit,
             };
             let had_job = self.listener.take().is_some_and(|ended| ended.had_job());
             self.wait_for_workers().await;
             let single = self.config.mode == Mode::Once;
+            let lived = begun.elapsed();
             match after(exit, once, single, had_job) {
-                After::JobDone => return Ok(Some(Reason::JobDone)),
-                After::NextJob => self.make_clean(),
-                After::Update if self.updates_too_often(started.elapsed()) => {
-                    if let Some(reason) = self.crashed(exit, Duration::ZERO, had_job).await {
-                        return Ok(Some(reason));
+                After::JobDone => return Some(Reason::JobDone),
+                After::NextJob => {}
+                After::Update => {
+                    tokio::select! {
+                        () = self.update(exit) => {}
+                        () = self.stop.cancelled() => continue,
+                    }
+                    if self.updates_too_often(lived)
+                        && let Some(reason) = self.crashed(exit, Duration::ZERO, had_job).await
+                    {
+                        return Some(reason);
                     }
                 }
-                After::Update => tokio::select! {
-                    () = self.update(exit) => {}
-                    () = self.stop.cancelled() => {}
-                },
                 After::Crash => {
-                    let lived = started.elapsed();
                     if let Some(reason) = self.crashed(exit, lived, had_job).await {
-                        return Ok(Some(reason));
+                        return Some(reason);
                     }
                     if self.is_gone(registered).await {
-                        return Ok(None);
+                        return None;
                     }
                 }
+            }
+            // Whatever ended it: the next job finds nothing of this one.
+            if self.config.mode == Mode::OnceLoop && had_job && !self.stop.is_cancelled() {
+                self.make_clean();
             }
         }
     }
 
-    pub(super) fn start_listener(&mut self, once: bool) -> Result<Instant, LifeError> {
+    pub(super) fn start_listener(&mut self, once: bool) -> io::Result<()> {
         self.board.phase(Phase::Starting, "");
         let nudge = self.observer.nudge();
         let started = Listener::start(&self.children, &self.folder, &self.environment, once, nudge);
-        let listener = started.map_err(|cause| LifeError::System {
-            what: "cannot start run.sh",
-            cause,
-        })?;
-        let at = listener.started;
-        self.listener = Some(listener);
-        Ok(at)
+        self.listener = Some(started?);
+        Ok(())
     }
 
     /// Follows the listener to its end, or to a reason to leave.

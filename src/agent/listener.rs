@@ -1,4 +1,4 @@
-//! The listener: `run.sh` of the agent, from its start to its end.
+//! The listener of the agent, from its start to its end.
 //!
 //! May import: its siblings. Invariant: it and what it starts are a process group
 //! of their own, so that a signal to this process (such as Ctrl-C in a terminal)
@@ -7,6 +7,9 @@
 //! Azure Pipelines agent: it prints «Listening for Jobs» once it has a session,
 //! and «Running job: NAME». These lines are a hint to look; what counts is which
 //! processes live and what the server says.
+//!
+//! It is started without `run.sh`, which starts a second one by itself when the
+//! first ends with 4: one that would take another job, or wait for one for ever.
 
 use std::{
     ffi::OsString,
@@ -24,12 +27,12 @@ use std::{
 use rustix::process::Pid;
 use tokio::{
     sync::{Notify, oneshot},
-    time::{Instant, timeout},
+    time::timeout,
 };
 
 use super::{
     children::{Child, Children, Exit},
-    folder::Folder,
+    folder::{Folder, LISTENER},
 };
 
 /// A line that is longer is cut into several.
@@ -43,8 +46,6 @@ const LAST_LINES: Duration = Duration::from_millis(300);
 #[derive(Debug)]
 pub(super) struct Listener {
     child: Child,
-    /// When.
-    pub(super) started: Instant,
     heard: Arc<Heard>,
 }
 
@@ -65,7 +66,9 @@ pub(super) struct Script {
 // === impl Listener ===
 
 impl Listener {
-    /// Starts `run.sh`.
+    /// Starts it. Azure Pipelines agent: with another type of startup than
+    /// `service` its update starts a listener, too, in the way of the next one
+    /// here; and a service has the capability `InteractiveSession=False`.
     ///
     /// # Errors
     /// It cannot be started.
@@ -76,12 +79,14 @@ impl Listener {
         once: bool,
         nudge: Arc<Notify>,
     ) -> io::Result<Self> {
-        let arguments: &[&str] = if once { &["--once"] } else { &[] };
+        let once: &[&str] = if once { &["--once"] } else { &[] };
         let heard = Arc::new(Heard::default());
         let hears = Arc::clone(&heard);
         let script = Script::start(
             children,
-            command(folder, "run.sh", environment).args(arguments),
+            command(folder, LISTENER, environment)
+                .args(["run", "--startuptype", "service"])
+                .args(once),
             move |line| {
                 hears.hear(line);
                 nudge.notify_one();
@@ -89,12 +94,11 @@ impl Listener {
         )?;
         Ok(Self {
             child: script.child,
-            started: Instant::now(),
             heard,
         })
     }
 
-    /// The script's process.
+    /// Its process.
     #[must_use]
     pub(super) fn pid(&self) -> Pid {
         self.child.pid
@@ -154,13 +158,14 @@ impl Heard {
     }
 }
 
-/// A script of the agent, in its folder and with this environment alone.
+/// A program or script of the agent, in its folder and with this environment
+/// alone.
 pub(super) fn command(
     folder: &Folder,
-    script: &str,
+    program: &str,
     environment: &[(OsString, OsString)],
 ) -> Command {
-    let mut command = Command::new(folder.root().join(script));
+    let mut command = Command::new(folder.root().join(program));
     command
         .current_dir(folder.root())
         .env_clear()

@@ -92,6 +92,21 @@ async fn a_listener_that_crashes_or_is_killed_starts_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_listener_that_cannot_be_started_does_not_leave_the_agent_registered() {
+    let stage = Stage::new().await;
+    let mut pod = stage.pod("agent-1", &Start::default());
+    stage.until_online("agent-1").await;
+    let listener = pod.path("agent/bin/Agent.Listener");
+    std::fs::rename(&listener, pod.path("elsewhere")).unwrap();
+    let exit = Order::Exit { code: 2 };
+    stage.organization.order(POOL, "agent-1", exit).unwrap();
+    pod.logs("the listener cannot be started").await;
+    pod.terminate();
+    pod.ends_with(0).await;
+    assert_eq!(stage.organization.agents(POOL).unwrap(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_agent_that_somebody_took_out_of_its_pool_registers_again() {
     let stage = Stage::new().await;
     let mut pod = stage.pod("agent-1", &Start::default());
@@ -128,6 +143,8 @@ async fn it_follows_an_update_of_its_software() {
         .await;
     let job = stage.queue(&["echo new"]);
     stage.until_state(job, SUCCEEDED).await;
+    // The update script may start a listener, too: an orphan, in the way of ours.
+    assert_eq!(pod.listeners(), 1, "{}", pod.story());
     pod.terminate();
     pod.ends_with(0).await;
     assert_eq!(stage.organization.agents(POOL).unwrap(), []);
@@ -208,7 +225,7 @@ async fn a_pool_that_is_not_there_or_a_wrong_token_is_named() {
     }
 }
 
-async fn with_package(folder: &tempfile::TempDir, version: &str) -> Stage {
+pub(crate) async fn with_package(folder: &tempfile::TempDir, version: &str) -> Stage {
     let file = folder.path().join("agent.tar.gz");
     azp_stand_in::package(version, &file).unwrap();
     let packages = vec![AgentPackage {

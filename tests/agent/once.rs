@@ -2,10 +2,13 @@
 
 use azp_scaler::{
     domain::job::{JobResult, JobState},
-    emulator::{Fault, FaultKind},
+    emulator::{Fault, FaultKind, Order},
 };
 
-use crate::stage::{POOL, Stage, Start};
+use crate::{
+    life::with_package,
+    stage::{POOL, Stage, Start},
+};
 
 const SUCCEEDED: JobState = JobState::Finished(JobResult::Succeeded);
 
@@ -85,6 +88,45 @@ async fn each_job_of_a_loop_has_a_fresh_listener_and_a_clean_folder() {
     pod.terminate();
     pod.ends_with(0).await;
     assert_eq!(stage.organization.agents(POOL).unwrap(), []);
+}
+
+/// Azure Pipelines agent: an update that is ordered while the one job runs is put
+/// in place after it, and the listener then ends with 4. That is no reason for a
+/// second job, nor for one in a folder that is not clean.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_update_ordered_in_a_job_changes_nothing_of_one_job_and_go_or_clean() {
+    for mode in ["--once", "--once-loop"] {
+        let folder = tempfile::tempdir().unwrap();
+        let stage = with_package(&folder, "4.261.0").await;
+        let mut pod = stage.pod("agent-1", &Start::default().argument(mode));
+        let work = pod.path("agent/_work");
+        let step = format!(
+            "find {work} -name left-behind; touch {work}/left-behind; until [ -e \"$HOME/go\" ]; do \
+             sleep 0.02; done",
+            work = work.display()
+        );
+        let first = stage.queue(&[&step]);
+        stage.until_state(first, JobState::Running).await;
+        let version = "4.261.0".into();
+        let update = Order::Update { version };
+        stage.organization.order(POOL, "agent-1", update).unwrap();
+        let second = stage.queue(&[&step]);
+        pod.says("Waiting for current job").await;
+        std::fs::write(pod.path("go"), "").unwrap();
+        stage.until_state(first, SUCCEEDED).await;
+        if mode == "--once" {
+            pod.ends_with(0).await;
+            let state = stage.job(second).state;
+            assert_eq!(state, JobState::Queued, "{}", pod.story());
+        } else {
+            stage.until_state(second, SUCCEEDED).await;
+            let log = stage.organization.log(POOL, second).unwrap();
+            assert!(!log.contains("left-behind"), "{log}\n{}", pod.story());
+            pod.terminate();
+            pod.ends_with(0).await;
+        }
+        assert_eq!(stage.organization.agents(POOL).unwrap(), []);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

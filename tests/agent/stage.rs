@@ -252,6 +252,40 @@ impl Pod {
         fs::read_to_string(self.path("log")).unwrap_or_default()
     }
 
+    /// Waits until the agent has written this.
+    pub(crate) async fn says(&self, text: &str) {
+        self.holds("output", text).await;
+    }
+
+    /// Waits until azp-agent has logged this.
+    pub(crate) async fn logs(&self, text: &str) {
+        self.holds("log", text).await;
+    }
+
+    async fn holds(&self, file: &str, text: &str) {
+        let written = || fs::read_to_string(self.path(file)).unwrap_or_default();
+        let said = async {
+            // A line in a file is no event that can be awaited.
+            while !written().contains(text) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let waited = tokio::time::timeout(LONG, said).await;
+        waited.unwrap_or_else(|_| panic!("{file} never holds: {text}\n{}", self.story()));
+    }
+
+    /// How many listeners live below it.
+    pub(crate) fn listeners(&self) -> usize {
+        let is_listener = |process: &&u32| {
+            let command = fs::read_to_string(format!("/proc/{process}/cmdline"));
+            command.is_ok_and(|text| {
+                let program = text.split('\0').next().unwrap_or_default();
+                program.ends_with("/Agent.Listener")
+            })
+        };
+        descendants(self.pid()).iter().filter(is_listener).count()
+    }
+
     /// All that it wrote, for whoever has to find out.
     pub(crate) fn story(&self) -> String {
         let output = fs::read_to_string(self.path("output")).unwrap_or_default();
