@@ -5,7 +5,7 @@
 //! never reaches a job.
 //!
 //! Azure Pipelines agent: it prints «Listening for Jobs» once it has a session,
-//! and «Running job: NAME». These lines are a hint to look; what counts is which
+//! and «Running job: NAME», see [`super::words`]. These lines are a hint to look; what counts is which
 //! processes live and what the server says.
 //!
 //! It is started without `run.sh`, which starts a second one by itself when the
@@ -33,6 +33,7 @@ use tokio::{
 use super::{
     children::{Child, Children, Exit},
     folder::{Folder, LISTENER},
+    words::Words,
 };
 
 /// A line that is longer is cut into several.
@@ -50,8 +51,9 @@ pub(super) struct Listener {
 }
 
 /// What the listener has said.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Heard {
+    words: Words,
     listening: AtomicBool,
     job: AtomicBool,
     something: Notify,
@@ -80,7 +82,7 @@ impl Listener {
         nudge: Arc<Notify>,
     ) -> io::Result<Self> {
         let once: &[&str] = if once { &["--once"] } else { &[] };
-        let heard = Arc::new(Heard::default());
+        let heard = Arc::new(Heard::new(Words::of(folder, environment)));
         let hears = Arc::clone(&heard);
         let script = Script::start(
             children,
@@ -143,10 +145,19 @@ impl Listener {
 }
 
 impl Heard {
+    fn new(words: Words) -> Self {
+        Self {
+            words,
+            listening: AtomicBool::new(false),
+            job: AtomicBool::new(false),
+            something: Notify::new(),
+        }
+    }
+
     fn hear(&self, line: &str) {
-        if line.contains("Listening for Jobs") {
+        if line.contains(&self.words.listening) {
             self.listening.store(true, Ordering::Relaxed);
-        } else if line.contains("Running job: ") {
+        } else if line.contains(&self.words.job) {
             self.job.store(true, Ordering::Relaxed);
         }
         self.something.notify_one();
