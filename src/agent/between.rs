@@ -118,7 +118,7 @@ impl Life {
         let Registered { agent, pool, .. } = *registered;
         let gone = matches!(self.registrations.agent(pool, agent).await, Ok(None));
         if gone {
-            tracing::warn!(%agent, "the agent was taken out of its pool; it registers again");
+            tracing::warn!(%agent, "the agent was taken out of its pool");
         }
         gone
     }

@@ -130,6 +130,49 @@ impl Life {
         }
     }
 
+    /// Takes back what `config.sh` may have registered before it failed. An agent
+    /// of this name that is online, or has a job, is somebody else's; so long as
+    /// the server does not answer, it is asked a few times.
+    pub(super) async fn take_back(&self) {
+        let pool = PoolRef::Name(self.config.pool.clone());
+        let mut pause = PAUSES[0];
+        for _ in 0..MOST_REFUSALS {
+            let asked = async {
+                let named = self.registrations.agent_named(&pool, &self.config.name);
+                match named.await? {
+                    (pool, Some(agent)) if !agent.online && agent.assigned.is_none() => {
+                        self.registrations.remove(pool, agent.id).await.map(Some)
+                    }
+                    _ => Ok(None),
+                }
+            };
+            match timeout(self.config.leave_within, asked).await {
+                Ok(Ok(Some(Removal::Removed))) => {
+                    tracing::info!(name = self.config.name, "what was registered is taken back");
+                    return;
+                }
+                Ok(Ok(_)) => return,
+                // There is nothing that could be asked again.
+                Ok(Err(error @ ReadError::PoolNotFound { .. })) => {
+                    tracing::debug!(%error, "nothing is registered");
+                    return;
+                }
+                Ok(Err(error)) if error.is_refusal() => {
+                    tracing::warn!(%error, "cannot ask whether the agent is registered");
+                    return;
+                }
+                Ok(Err(error)) => tracing::warn!(%error, ?pause, "asked again soon"),
+                Err(_) => tracing::warn!(?pause, "no answer in time; asked again soon"),
+            }
+            sleep(pause).await;
+            pause *= 2;
+        }
+        tracing::error!(
+            name = self.config.name,
+            "the agent may stay registered; remove it later, for example with azp-agent clean"
+        );
+    }
+
     fn sight(&mut self, family: &Family, leaving: &Leaving) -> Sight {
         let script = self
             .listener

@@ -61,6 +61,8 @@ pub(super) struct Life {
     pub(super) backoff: Backoff,
     /// Updates in a row whose listeners lived for a moment only.
     pub(super) quick_updates: u32,
+    /// Has a job run here, who could have changed every file of this user?
+    worked: bool,
     session: Option<JoinHandle<()>>,
     pub(super) enabling: Option<JoinHandle<()>>,
 }
@@ -137,6 +139,7 @@ pub async fn live(config: RunConfig, surroundings: Surroundings) -> Result<Endin
         outcome: None,
         backoff: Backoff::default(),
         quick_updates: 0,
+        worked: false,
         session: None,
         enabling: None,
     };
@@ -151,23 +154,30 @@ impl Life {
         if !self.prepare().await? {
             return Ok(self.ending(Parting::Removed, Reason::Told));
         }
-        let Some(mut registered) = self.register().await? else {
-            let parting = self.leave_unregistered().await;
-            return Ok(self.ending(parting, Reason::Told));
-        };
         loop {
+            let registered = match self.register().await {
+                Ok(Some(registered)) => registered,
+                Ok(None) => {
+                    let parting = self.leave_unregistered().await;
+                    return Ok(self.ending(parting, Reason::Told));
+                }
+                Err(error) => {
+                    self.take_back().await;
+                    return Err(error);
+                }
+            };
             self.ask_for_session(&registered);
             self.make_enabled(&registered);
             if let Some(reason) = self.listens(&registered).await {
                 return Ok(self.leaves(&registered, reason).await);
             }
             // Only an agent that the server does not know any more comes here.
-            match self.register().await? {
-                Some(again) => registered = again,
-                None => {
-                    let parting = self.leave_unregistered().await;
-                    return Ok(self.ending(parting, Reason::Told));
-                }
+            if self.worked {
+                tracing::error!(
+                    "the agent was taken out of its pool after a job; the job could have changed \
+                     the scripts that would get the token, so that the container has to start anew"
+                );
+                return Ok(self.ending(Parting::Removed, Reason::Failing));
             }
         }
     }
@@ -219,14 +229,20 @@ impl Life {
                 Ok(()) => self.follow_listener(registered).await,
                 Err(error) => {
                     tracing::error!(%error, "the listener cannot be started");
+                    if self.worked {
+                        // A job may have removed it: the container starts anew.
+                        return Some(Reason::Failing);
+                    }
                     Followed::Ended(Exit::Unknown)
                 }
             };
+            let had_job = self.listener.as_ref().is_some_and(Listener::had_job);
+            self.worked |= had_job;
             let exit = match followed {
                 Followed::Leave(reason) => return Some(reason),
                 Followed::Ended(exit) => exit,
             };
-            let had_job = self.listener.take().is_some_and(|ended| ended.had_job());
+            self.listener = None;
             self.wait_for_workers().await;
             let single = self.config.mode == Mode::Once;
             let lived = begun.elapsed();
@@ -245,11 +261,9 @@ impl Life {
                     }
                 }
                 After::Crash => {
-                    if let Some(reason) = self.crashed(exit, lived, had_job).await {
-                        return Some(reason);
-                    }
-                    if self.is_gone(registered).await {
-                        return None;
+                    let reason = self.crashed(exit, lived, had_job).await;
+                    if reason.is_some() || self.is_gone(registered).await {
+                        return reason;
                     }
                 }
             }

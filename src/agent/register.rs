@@ -109,7 +109,11 @@ impl Life {
             }
         };
         match exit {
-            Exit::Code(0) => Ok(Attempt::Registered(self.folder.registration()?)),
+            Exit::Code(0) => Ok(match self.folder.registration() {
+                Ok(registered) => Attempt::Registered(registered),
+                Err(_) if self.stop.is_cancelled() => Attempt::Stopped,
+                Err(error) => Attempt::Failed(error.to_string()),
+            }),
             _ if self.stop.is_cancelled() => Ok(Attempt::Stopped),
             exit => Ok(Attempt::Failed(self.why(exit).await)),
         }

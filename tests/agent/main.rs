@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod draining;
+mod hostile;
 mod killed;
 mod life;
 mod once;

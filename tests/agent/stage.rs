@@ -51,6 +51,9 @@ pub(crate) struct Start {
     pub(crate) user: Option<u32>,
     /// No agent is baked in.
     pub(crate) empty: bool,
+    /// Nobody reads what it writes: its output and its log are pipes whose other
+    /// end is gone.
+    pub(crate) unheard: bool,
 }
 
 impl Stage {
@@ -125,6 +128,10 @@ impl Stage {
             .stderr(log("log"));
         for (name, value) in &start.variables {
             command.env(name, value);
+        }
+        if start.unheard {
+            let (_, nobody) = std::io::pipe().unwrap();
+            command.stdout(nobody.try_clone().unwrap()).stderr(nobody);
         }
         if let Some(user) = start.user {
             use std::os::unix::process::CommandExt as _;
