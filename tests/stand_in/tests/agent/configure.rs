@@ -87,6 +87,10 @@ async fn a_configuration_that_cannot_be_fails_with_the_reason() {
             &["--token", TOKEN, "--url", "http://127.0.0.1:1"],
             "error sending request",
         ),
+        (
+            &["--token", TOKEN, "--url", "https://127.0.0.1:1"],
+            "error sending request",
+        ),
     ] {
         let ended = stage.config(arguments).await;
         assert_eq!(ended.code, Some(1), "{arguments:?}: {ended:?}");

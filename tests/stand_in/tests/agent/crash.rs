@@ -1,8 +1,10 @@
 //! Crashes on demand, and what is left after them.
 
+use std::time::Duration;
+
 use azp_scaler::{
     domain::job::{JobResult, JobState},
-    emulator::Order,
+    emulator::{Order, Settings},
 };
 
 use crate::stage::{AGENT, POOL, Stage, gone};
@@ -33,15 +35,20 @@ async fn a_listener_exits_or_dies_by_order() {
 
 #[tokio::test]
 async fn an_order_is_carried_out_once() {
-    let stage = Stage::configured().await;
-    let order = Order::Exit { code: 7 };
-    stage.emulator.order(POOL, AGENT, order).unwrap();
-    let ended = stage.run(&[]).end().await;
-    assert_eq!(ended.code, Some(7), "{ended:?}");
-    stage
-        .emulator
-        .order(POOL, AGENT, Order::Exit { code: 8 })
-        .unwrap();
+    let stage = Stage::with(Settings {
+        agent_silence: Duration::from_millis(50),
+        ..Settings::default()
+    });
+    let stage = stage.await;
+    stage.configure().await;
+    for code in [7, 8] {
+        let order = Order::Exit { code };
+        stage.emulator.order(POOL, AGENT, order).unwrap();
+        let ended = stage.run(&[]).end().await;
+        assert_eq!(ended.code, Some(code), "{ended:?}");
+        // Its session ends by silence alone.
+        stage.agent(|agent| !agent.online).await;
+    }
 }
 
 #[tokio::test]

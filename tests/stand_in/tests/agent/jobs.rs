@@ -125,11 +125,12 @@ async fn a_job_without_steps_lasts_and_ends_as_it_was_queued() {
 async fn a_job_that_the_server_cancels_ends() {
     let stage = Stage::configured().await;
     let mut agent = stage.listening(&[]).await;
-    let job = stage.queue(&["echo begun", "sleep 1000"]);
+    let job = stage.queue(&["trap 'echo interrupted; exit 1' INT; echo begun; sleep 1000"]);
     stage.said(job, "begun").await;
     stage.emulator.cancel_job(POOL, job).unwrap();
     assert_eq!(stage.result(job).await, JobResult::Canceled);
     agent.line("completed with result: Canceled").await;
+    assert!(stage.log(job).contains("interrupted"), "{}", stage.log(job));
     // It goes on.
     let next = stage.queue(&["true"]);
     assert_eq!(stage.result(next).await, JobResult::Succeeded);

@@ -98,3 +98,14 @@ async fn a_session_that_was_lost_is_made_anew() {
     let job = stage.queue(&["true"]);
     assert_eq!(stage.result(job).await, JobResult::Succeeded);
 }
+
+#[tokio::test]
+async fn a_token_that_has_ended_is_replaced() {
+    let stage = Stage::configured().await;
+    let mut listener = stage.listening(&[]).await;
+    // The listener's own clock has not moved, so that it learns it by a refusal.
+    stage.emulator.advance(Duration::from_secs(3600));
+    let job = stage.queue(&["true"]);
+    listener.line("completed with result: Succeeded").await;
+    assert_eq!(stage.result(job).await, JobResult::Succeeded);
+}

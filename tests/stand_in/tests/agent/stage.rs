@@ -12,7 +12,7 @@ use azp_scaler::{
     emulator::{AgentStatus, Emulator, EmulatorHandle, NewJobs, Settings},
 };
 use rustix::{
-    event::{PollFd, PollFlags, poll},
+    event::{PollFd, PollFlags, Timespec, poll},
     process::{Pid, PidfdFlags, Signal, kill_process, kill_process_group, pidfd_open},
 };
 use tempfile::TempDir;
@@ -292,10 +292,12 @@ pub(crate) async fn gone(pid: &str) {
     let wait = tokio::task::spawn_blocking(move || {
         // One that cannot be opened is gone already.
         if let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) {
-            poll(&mut [PollFd::new(&process, PollFlags::IN)], None).unwrap();
+            let hangs = Timespec::try_from(HANGS).unwrap();
+            let ended = poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&hangs));
+            assert_eq!(ended, Ok(1), "{pid:?} goes on");
         }
     });
-    in_time(wait).await.unwrap();
+    wait.await.unwrap();
 }
 
 pub(crate) async fn in_time<T>(what: impl Future<Output = T>) -> T {
