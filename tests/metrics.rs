@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 use azp_scaler::{
     ports::ReadError,
     telemetry::{
-        descriptions::METRICS,
+        agent::{AGENT_METRICS, AgentFigures},
+        descriptions::{Description, METRICS},
         metrics::{HookOutcome, TlsOutcome},
     },
 };
@@ -91,7 +92,27 @@ fn printed(scrape: &str) -> BTreeMap<String, (String, Vec<String>, String)> {
 #[tokio::test]
 async fn the_table_of_metrics_is_what_a_scrape_prints() {
     let printed = printed(&scrape().await.body);
-    let described: BTreeMap<_, _> = METRICS
+    assert_eq!(printed, described(METRICS));
+}
+
+#[test]
+fn the_table_of_an_agents_metrics_is_what_its_scrape_prints() {
+    let text = azp_scaler::telemetry::agent::scrape(&AgentFigures {
+        pool: "linux",
+        agent: "linux-7hq2p",
+        phases: &[("listening", true), ("working", false)],
+        job_seconds: Some(1.5),
+        jobs: 1,
+        crashes: 2,
+        updates: 3,
+        online: Some(true),
+    });
+    assert_eq!(printed(&text), described(AGENT_METRICS), "{text}");
+}
+
+/// The same of a table in the code.
+fn described(table: &[Description]) -> BTreeMap<String, (String, Vec<String>, String)> {
+    table
         .iter()
         .map(|metric| {
             let mut labels: Vec<_> = metric
@@ -106,31 +127,19 @@ async fn the_table_of_metrics_is_what_a_scrape_prints() {
                 (kind, labels, metric.help.to_owned()),
             )
         })
-        .collect();
-    assert_eq!(printed, described);
+        .collect()
 }
 
 #[test]
 fn the_page_of_metrics_shows_the_table() {
     let page = include_str!("../docs/metrics.md");
-    let rows = METRICS.iter().map(|metric| {
-        let labels: Vec<_> = metric
-            .labels
-            .iter()
-            .map(|label| format!("`{label}`"))
-            .collect();
-        let (name, kind) = (metric.name, metric.kind.as_str());
-        format!(
-            "| `{name}` | {kind} | {} | {} |\n",
-            labels.join(" "),
-            metric.help
-        )
-    });
-    let table: String = rows.collect();
-    assert!(
-        page.contains(&table),
-        "docs/metrics.md should hold:\n{table}"
-    );
+    for table in [METRICS, AGENT_METRICS] {
+        let table = rows(table);
+        assert!(
+            page.contains(&table),
+            "docs/metrics.md should hold:\n{table}"
+        );
+    }
     for outcome in HookOutcome::ALL {
         let name = format!("`{}`", outcome.as_str());
         assert!(
@@ -151,4 +160,15 @@ fn the_page_of_metrics_shows_the_table() {
             "docs/metrics.md should name `{kind}`"
         );
     }
+}
+
+/// The rows of a table, as the page has them.
+fn rows(table: &[Description]) -> String {
+    let row = |metric: &Description| {
+        let labels = metric.labels.iter().map(|label| format!("`{label}`"));
+        let labels: Vec<_> = labels.collect();
+        let (name, kind, help) = (metric.name, metric.kind.as_str(), metric.help);
+        format!("| `{name}` | {kind} | {} | {help} |\n", labels.join(" "))
+    };
+    table.iter().map(row).collect()
 }

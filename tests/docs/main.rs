@@ -10,6 +10,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod agent;
 mod numbers;
 mod pages;
 mod tenancy;
