@@ -52,31 +52,33 @@ pub(super) const AGENTS_KILLED_WHILE_A_JOB_RUNS: &[Pain] = &[
         8,
         "On SIGTERM the agent cancels its job at once, in spite of the grace period",
         &["microsoft/azure-pipelines-agent#2745"],
-        Later(Part::Agent),
+        By("tests/agent/draining.rs::a_job_that_runs_is_finished_and_no_other_is_taken"),
     ),
     pain(
         9,
         "`config.sh remove` fails while a job runs, and the container is deleted",
         &["MicrosoftDocs/azure-devops-docs#10586"],
-        Later(Part::Agent),
+        By("tests/agent/storm.rs::two_hundred_lives_end_at_random_instants_without_a_loss"),
     ),
     pain(
         10,
         "Azure DevOps does not know that an agent is leaving",
         &["microsoft/azure-pipelines-agent#3994"],
-        Later(Part::Agent),
+        By("tests/agent/draining.rs::a_job_that_runs_is_finished_and_no_other_is_taken"),
     ),
     pain(
         11,
         "An agent with `--once` is given a second job while it leaves",
         &["microsoft/azure-pipelines-agent#2332"],
-        Later(Part::Agent),
+        By("tests/agent/once.rs::a_second_job_that_is_handed_over_while_leaving_is_finished"),
     ),
     pain(
         12,
         "With autoscaling off, agents are cleaned away after a minute",
         &["clemlesne/blue-agent#361"],
-        Later(Part::Agent),
+        By(
+            "tests/agent/once.rs::an_agent_that_gets_no_job_leaves_after_its_time_and_never_in_a_job",
+        ),
     ),
     pain(
         13,
@@ -107,7 +109,7 @@ pub(super) const AGENTS_KILLED_WHILE_A_JOB_RUNS: &[Pain] = &[
         16,
         "Agents no longer drain on SIGTERM",
         &["buildkite/agent-stack-k8s#903"],
-        Later(Part::Agent),
+        By("tests/agent/storm.rs::two_hundred_lives_end_at_random_instants_without_a_loss"),
     ),
     pain(
         17,
@@ -171,7 +173,9 @@ pub(super) const TOO_MANY_AGENTS: &[Pain] = &[
         25,
         "Agents are left over when the queue is empty",
         &["clemlesne/blue-agent#298"],
-        Later(Part::Agent),
+        By(
+            "tests/agent/once.rs::an_agent_that_gets_no_job_leaves_after_its_time_and_never_in_a_job",
+        ),
     ),
     pain(
         26,

@@ -153,13 +153,13 @@ pub(super) const CREDENTIALS: &[Pain] = &[
             "microsoft/azure-pipelines-agent#4802",
             "microsoft/azure-pipelines-agent#5654",
         ],
-        Later(Part::Agent),
+        By("tests/azure_client/identity.rs::the_token_itself_is_had_from_each_kind_of_credential"),
     ),
     pain(
         62,
         "Builds can read the agent's token",
         &["MicrosoftDocs/azure-devops-docs#5405"],
-        Later(Part::Agent),
+        By("tests/agent/secrets.rs::no_job_finds_the_token"),
     ),
     pain(
         63,
@@ -168,7 +168,7 @@ pub(super) const CREDENTIALS: &[Pain] = &[
             "microsoft/azure-pipelines-agent#867",
             "microsoft/azure-pipelines-agent#686",
         ],
-        Later(Part::Agent),
+        By("src/agent/environment.rs::only_declared_variables_stay_capabilities"),
     ),
     pain(
         64,

@@ -5,10 +5,12 @@
 
 mod agents;
 mod jobs;
+mod life;
 
 use self::{
     agents::{AGENTS_KILLED_WHILE_A_JOB_RUNS, TOO_FEW_AGENTS, TOO_MANY_AGENTS},
     jobs::{CREDENTIALS, DEMANDS_AND_CAPABILITIES, FROM_ZERO},
+    life::{IMAGES, LIFE_OF_AN_AGENT},
 };
 
 /// A pain of users of other tools.
@@ -28,9 +30,9 @@ pub(crate) struct Pain {
 pub(crate) enum Kept {
     /// A test, as `FILE::NAME`.
     By(&'static str),
-    /// Nothing of the scaler's: another part, that is yet to come.
+    /// Another part, or more of it, that is yet to come.
     Later(Part),
-    /// Something of the scaler's that is not there yet.
+    /// Something of this project's that is not there yet.
     Pending(&'static str),
 }
 
@@ -57,6 +59,8 @@ pub(crate) const SECTIONS: &[(&str, &[Pain])] = &[
     ("Demands and capabilities", DEMANDS_AND_CAPABILITIES),
     ("From zero", FROM_ZERO),
     ("Credentials", CREDENTIALS),
+    ("The life of an agent", LIFE_OF_AN_AGENT),
+    ("Images", IMAGES),
 ];
 
 const fn pain(
