@@ -20,6 +20,9 @@ use super::{
 /// listener's end, moves two folders and ends.
 const LONGEST_UPDATE: Duration = Duration::from_secs(300);
 
+/// So often is it looked for what a job left running.
+const MOST_ROUNDS: u32 = 20;
+
 /// A listener that is updated within so short a time has done nothing else.
 const MOMENT: Duration = Duration::from_secs(60);
 
@@ -28,12 +31,15 @@ const MOST_QUICK_UPDATES: u32 = 3;
 
 impl Life {
     /// A worker outlives its listener for a moment only: it ends when it cannot
-    /// reach it. Another listener may not come in its way.
-    pub(super) async fn wait_for_workers(&mut self) {
+    /// reach it. A listener outlives its script when somebody kills that, and goes
+    /// on to run jobs. Another listener may not come in the way of either.
+    pub(super) async fn wait_for_the_last(&mut self) {
         let mut family = self.observer.family();
         tokio::select! {
             // The observer lives as long as this does.
-            _ = family.wait_for(|family| family.workers.is_empty()) => self.board.job(false),
+            _ = family.wait_for(|family| family.workers.is_empty() && family.listener.is_none()) => {
+                self.board.job(false);
+            }
             // Leaving waits for them, too.
             () = self.stop.cancelled() => {}
         }
@@ -51,13 +57,28 @@ impl Life {
     }
 
     /// Between two jobs: nothing of the first may reach the second.
-    pub(super) fn make_clean(&self) {
-        let left = below_this().all;
-        for process in &left {
-            kill(*process);
+    pub(super) async fn make_clean(&self) {
+        let mut ended = 0;
+        // What is killed may have started others meanwhile.
+        for _ in 0..MOST_ROUNDS {
+            let left = below_this(&self.home);
+            if left.all.is_empty() {
+                break;
+            }
+            if !left.workers.is_empty() {
+                tracing::warn!("a worker still lives; nothing is cleaned");
+                return;
+            }
+            ended += left.all.len();
+            left.all.into_iter().for_each(kill);
+            sleep(Duration::from_millis(10)).await;
         }
-        if !left.is_empty() {
-            tracing::info!(processes = left.len(), "what the job left running is ended");
+        if ended > 0 {
+            tracing::info!(processes = ended, "what the job left running is ended");
+        }
+        let owner = self.config.owner.as_deref();
+        if let Err(error) = self.folder.declare(&self.config.capabilities, owner) {
+            tracing::warn!(%error, "the next job finds what the last one declared");
         }
         match self.folder.clean_work() {
             Ok(()) => tracing::debug!("the work folder is empty"),
@@ -75,7 +96,7 @@ impl Life {
         let end = Instant::now() + LONGEST_UPDATE;
         let mut family = self.observer.family();
         loop {
-            let updating = below_this().updating;
+            let updating = below_this(&self.home).updating;
             if !updating && self.folder.has_listener() {
                 tracing::info!("the update is over");
                 return;

@@ -11,6 +11,7 @@
 
 use std::{
     fs, io,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };
 
@@ -190,28 +191,48 @@ impl Folder {
         fs::write(&path, text).map_err(|cause| file(&path, cause, WRITABLE))
     }
 
-    /// Empties the folder of jobs.
+    /// Empties the folder of jobs, as far as that can be done.
     ///
     /// # Errors
-    /// Something in it cannot be removed.
+    /// Something in it cannot be removed; all that can be is gone then.
     pub fn clean_work(&self) -> Result<(), FolderError> {
         let entries = match fs::read_dir(&self.work) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(cause) => return Err(file(&self.work, cause, WRITABLE)),
         };
+        let mut failed = Ok(());
         for entry in entries.flatten() {
             let path = entry.path();
             // A link is removed, and not what it leads to.
             let folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
             let removed = if folder {
-                fs::remove_dir_all(&path)
+                // Some tools (Go's cache of modules, for one) leave folders that
+                // nobody may write in.
+                fs::remove_dir_all(&path).or_else(|_| {
+                    open_up(&path);
+                    fs::remove_dir_all(&path)
+                })
             } else {
                 fs::remove_file(&path)
             };
-            removed.map_err(|cause| file(&path, cause, "a job left it behind; remove it there"))?;
+            if let Err(cause) = removed {
+                failed = Err(file(&path, cause, "a job left it behind; remove it there"));
+            }
         }
-        Ok(())
+        failed
+    }
+}
+
+/// Lets this user write in a folder and in all below it; no link is followed.
+fn open_up(folder: &Path) {
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        // Removing it will tell what is in the way.
+        let _ = fs::set_permissions(&folder, fs::Permissions::from_mode(0o700));
+        let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
+        let below = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        folders.extend(below.map(|entry| entry.path()));
     }
 }
 

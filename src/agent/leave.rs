@@ -17,11 +17,11 @@ use super::{
     processes::{self, Family},
 };
 use crate::{
-    domain::{
-        drain::{Parting, Sight, Standing, Step, Waiting, next},
-        pool::PoolRef,
+    domain::drain::{Parting, Sight, Standing, Step, Waiting, next},
+    ports::{
+        ReadError,
+        registrations::{Asked, Removal},
     },
-    ports::{ReadError, registrations::Removal},
 };
 
 /// So many listeners are started for a job that the server has given away.
@@ -30,13 +30,16 @@ const MOST_RESTARTS: u32 = 5;
 /// So many refusals for want of rights, one after the other and with growing
 /// pauses (some four seconds in all), are believed: a token that is just being
 /// renewed, or a sign-in page in the wrong place, passes.
-const MOST_REFUSALS: u32 = 4;
+pub(super) const MOST_REFUSALS: u32 = 4;
 
 /// So long a listener may take to end. Azure Pipelines agent: at most 30 s.
 const LISTENER_ENDS: Duration = Duration::from_secs(40);
 
 /// The pauses between two questions that were not answered as hoped for.
-const PAUSES: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(5)];
+pub(super) const PAUSES: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(5)];
+
+/// A request gets so long in the least, however little time there is left.
+const LEAST_ANSWER: Duration = Duration::from_secs(1);
 
 /// How far the leaving has come.
 struct Leaving {
@@ -61,7 +64,7 @@ impl Life {
         self.done_enabling().await;
         let mut leaving = Leaving::new(self.config.leave_within);
         let parting = loop {
-            let family = processes::below_this();
+            let family = processes::below_this(&self.home);
             self.note(&family, &mut leaving);
             let step = next(&self.sight(&family, &leaving));
             leaving.log(step, &registered.name);
@@ -86,91 +89,6 @@ impl Life {
             let _ = self.folder.forget_registration();
         }
         self.ending(parting, reason)
-    }
-
-    /// Leaves while nobody knows whether `config.sh` has registered the agent: it
-    /// is looked up by its name.
-    pub(super) async fn leave_unregistered(&mut self) -> Parting {
-        self.board.phase(Phase::Draining, Reason::Told.text());
-        if let Ok(registered) = self.folder.registration() {
-            return self.leaves(&registered, Reason::Told).await.parting;
-        }
-        let pool = PoolRef::Name(self.config.pool.clone());
-        let until = Instant::now() + self.config.leave_within;
-        let mut pause = PAUSES[0];
-        loop {
-            match self
-                .registrations
-                .agent_named(&pool, &self.config.name)
-                .await
-            {
-                // Somebody else's listener bears this name: it is his.
-                Ok((_, Some(agent))) if agent.online => {
-                    tracing::warn!(name = %agent.name, "an agent of this name is online; it stays");
-                    return Parting::Removed;
-                }
-                Ok((pool, Some(agent))) => {
-                    let registered = Registered {
-                        agent: agent.id,
-                        pool,
-                        name: agent.name,
-                    };
-                    return self.leaves(&registered, Reason::Told).await.parting;
-                }
-                Ok((_, None)) => return Parting::Removed,
-                Err(error) if error.is_refusal() => return Parting::NoRights,
-                Err(error) if Instant::now() >= until => {
-                    tracing::error!(%error, "cannot ask whether the agent is registered");
-                    return Parting::NoAnswer;
-                }
-                Err(error) => tracing::warn!(%error, ?pause, "asked again soon"),
-            }
-            sleep(pause).await;
-            pause = (pause * 2).min(PAUSES[1]);
-        }
-    }
-
-    /// Takes back what `config.sh` may have registered before it failed. An agent
-    /// of this name that is online, or has a job, is somebody else's; so long as
-    /// the server does not answer, it is asked a few times.
-    pub(super) async fn take_back(&self) {
-        let pool = PoolRef::Name(self.config.pool.clone());
-        let mut pause = PAUSES[0];
-        for _ in 0..MOST_REFUSALS {
-            let asked = async {
-                let named = self.registrations.agent_named(&pool, &self.config.name);
-                match named.await? {
-                    (pool, Some(agent)) if !agent.online && agent.assigned.is_none() => {
-                        self.registrations.remove(pool, agent.id).await.map(Some)
-                    }
-                    _ => Ok(None),
-                }
-            };
-            match timeout(self.config.leave_within, asked).await {
-                Ok(Ok(Some(Removal::Removed))) => {
-                    tracing::info!(name = self.config.name, "what was registered is taken back");
-                    return;
-                }
-                Ok(Ok(_)) => return,
-                // There is nothing that could be asked again.
-                Ok(Err(error @ ReadError::PoolNotFound { .. })) => {
-                    tracing::debug!(%error, "nothing is registered");
-                    return;
-                }
-                Ok(Err(error)) if error.is_refusal() => {
-                    tracing::warn!(%error, "cannot ask whether the agent is registered");
-                    return;
-                }
-                Ok(Err(error)) => tracing::warn!(%error, ?pause, "asked again soon"),
-                Err(_) => tracing::warn!(?pause, "no answer in time; asked again soon"),
-            }
-            sleep(pause).await;
-            pause *= 2;
-        }
-        tracing::error!(
-            name = self.config.name,
-            "the agent may stay registered; remove it later, for example with azp-agent clean"
-        );
     }
 
     fn sight(&mut self, family: &Family, leaving: &Leaving) -> Sight {
@@ -209,11 +127,8 @@ impl Life {
 
     async fn disable(&mut self, registered: &Registered, leaving: &mut Leaving) {
         let Registered { agent, pool, name } = registered;
-        match self
-            .registrations
-            .set_enabled(*pool, *agent, name, false)
-            .await
-        {
+        let asked = self.registrations.set_enabled(*pool, *agent, name, false);
+        match leaving.in_time(asked).await {
             Ok(()) => {
                 leaving.answered();
                 leaving.server = Standing::GivesNoMore;
@@ -225,9 +140,12 @@ impl Life {
     async fn remove(&mut self, registered: &Registered, leaving: &mut Leaving) {
         let Registered { agent, pool, .. } = *registered;
         if self.config.job_outcome {
-            self.read_outcome(registered).await;
+            self.read_outcome(registered, leaving).await;
         }
-        match self.registrations.remove(pool, agent).await {
+        match leaving
+            .in_time(self.registrations.remove(pool, agent))
+            .await
+        {
             Ok(Removal::Removed | Removal::WasGone) => leaving.server = Standing::Gone,
             Ok(Removal::Busy { message }) => {
                 if leaving.server != Standing::HasJob {
@@ -244,9 +162,9 @@ impl Life {
     }
 
     /// What came of the last job, while the server still knows the agent.
-    async fn read_outcome(&mut self, registered: &Registered) {
+    async fn read_outcome(&mut self, registered: &Registered, leaving: &Leaving) {
         let Registered { agent, pool, .. } = *registered;
-        match self.registrations.agent(pool, agent).await {
+        match leaving.in_time(self.registrations.agent(pool, agent)).await {
             Ok(Some(agent)) => self.outcome = agent.last.map(|last| last.result).or(self.outcome),
             Ok(None) => {}
             Err(error) => tracing::warn!(%error, "the job's outcome cannot be read"),
@@ -303,14 +221,16 @@ impl Life {
 
     /// Stops the listener, which has no worker: that is looked at again here.
     async fn stop_listener(&mut self, registered: &Registered, leaving: &mut Leaving) {
-        if leaving.server == Standing::Refuses && self.has_job_all_the_same(registered).await {
+        if leaving.server == Standing::Refuses
+            && self.has_job_all_the_same(registered, leaving).await
+        {
             self.unchanged_for(PAUSES[1]).await;
             return;
         }
         let end = Instant::now() + LISTENER_ENDS;
         let mut told = None;
         while Instant::now() < end {
-            let family = processes::below_this();
+            let family = processes::below_this(&self.home);
             if !family.workers.is_empty() {
                 return;
             }
@@ -329,7 +249,7 @@ impl Life {
             self.unchanged_for(Duration::from_millis(50)).await;
         }
         tracing::warn!("the listener does not end within {LISTENER_ENDS:?}; it is killed");
-        let family = processes::below_this();
+        let family = processes::below_this(&self.home);
         if family.workers.is_empty() {
             family.listener.into_iter().for_each(kill);
             if let Some(listener) = self.listener.take() {
@@ -339,9 +259,9 @@ impl Life {
     }
 
     /// A credential that may change nothing may often still read.
-    async fn has_job_all_the_same(&self, registered: &Registered) -> bool {
+    async fn has_job_all_the_same(&self, registered: &Registered, leaving: &Leaving) -> bool {
         let Registered { agent, pool, .. } = *registered;
-        let agent = self.registrations.agent(pool, agent).await;
+        let agent = leaving.in_time(self.registrations.agent(pool, agent)).await;
         matches!(agent, Ok(Some(agent)) if agent.assigned.is_some())
     }
 }
@@ -366,6 +286,14 @@ impl Leaving {
             tracing::info!(agent, %step, reason = step.reason(), "leaving");
         }
         self.last = Some(step);
+    }
+
+    /// An answer that hangs takes no longer than there is time left.
+    async fn in_time<T>(&self, asked: impl Future<Output = Asked<T>>) -> Asked<T> {
+        let left = self.until.saturating_duration_since(Instant::now());
+        let limit = left.max(LEAST_ANSWER);
+        let answered = timeout(limit, asked).await;
+        answered.unwrap_or(Err(ReadError::TimedOut { limit }))
     }
 
     fn answered(&mut self) {

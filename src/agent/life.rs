@@ -21,6 +21,7 @@ use super::{
     folder::{Folder, FolderError, Registered},
     listener::Listener,
     observer::Observer,
+    processes::Home,
     session,
     software::Software,
 };
@@ -44,6 +45,10 @@ pub struct Surroundings {
     pub stop: CancellationToken,
 }
 
+/// So long after its one job a listener may live on; an update that came with the
+/// job would have it wait for another for ever.
+const AFTER_JOB: Duration = Duration::from_secs(15);
+
 /// One agent.
 pub(super) struct Life {
     pub(super) config: RunConfig,
@@ -55,6 +60,7 @@ pub(super) struct Life {
     pub(super) children: Children,
     pub(super) observer: Observer,
     pub(super) folder: Folder,
+    pub(super) home: Home,
     pub(super) environment: Vec<(OsString, OsString)>,
     pub(super) listener: Option<Listener>,
     pub(super) outcome: Option<JobResult>,
@@ -123,7 +129,10 @@ pub enum LifeError {
 pub async fn live(config: RunConfig, surroundings: Surroundings) -> Result<Ending, LifeError> {
     let system = |what| move |cause| LifeError::System { what, cause };
     let children = Children::adopt().map_err(system("cannot become the reaper of processes"))?;
-    let observer = Observer::start(&children);
+    // It is made anyway, once the software is fetched; that it cannot be is told then.
+    let _ = std::fs::create_dir_all(&config.home);
+    let home = Home::new(&config.home);
+    let observer = Observer::start(&children, home.clone());
     let mut life = Life {
         folder: Folder::new(&config.home, &config.work),
         environment: environment(&config.variables, &config.capabilities),
@@ -135,6 +144,7 @@ pub async fn live(config: RunConfig, surroundings: Surroundings) -> Result<Endin
         config,
         children,
         observer,
+        home,
         listener: None,
         outcome: None,
         backoff: Backoff::default(),
@@ -220,9 +230,14 @@ impl Life {
     /// know the agent any more.
     async fn listens(&mut self, registered: &Registered) -> Option<Reason> {
         let once = self.config.mode != Mode::Keep;
+        let mut dirty = false;
         loop {
             if self.stop.is_cancelled() {
                 return Some(Reason::Told);
+            }
+            if dirty && self.config.mode == Mode::OnceLoop {
+                self.make_clean().await;
+                dirty = false;
             }
             let begun = Instant::now();
             let followed = match self.start_listener(once) {
@@ -238,12 +253,13 @@ impl Life {
             };
             let had_job = self.listener.as_ref().is_some_and(Listener::had_job);
             self.worked |= had_job;
+            dirty |= had_job;
             let exit = match followed {
                 Followed::Leave(reason) => return Some(reason),
                 Followed::Ended(exit) => exit,
             };
             self.listener = None;
-            self.wait_for_workers().await;
+            self.wait_for_the_last().await;
             let single = self.config.mode == Mode::Once;
             let lived = begun.elapsed();
             match after(exit, once, single, had_job) {
@@ -266,10 +282,6 @@ impl Life {
                         return reason;
                     }
                 }
-            }
-            // Whatever ended it: the next job finds nothing of this one.
-            if self.config.mode == Mode::OnceLoop && had_job && !self.stop.is_cancelled() {
-                self.make_clean();
             }
         }
     }
@@ -304,10 +316,12 @@ impl Life {
             let heard = listener.heard();
             let idle = self.config.idle_timeout.filter(|_| !works);
             let idle = idle.map(|timeout| idle_since + timeout);
+            let over = (closed && !works).then(|| idle_since + AFTER_JOB);
             tokio::select! {
                 exit = listener.ended() => return Followed::Ended(exit),
                 () = self.stop.cancelled() => return Followed::Leave(Reason::Told),
                 () = at(idle) => return Followed::Leave(Reason::Idle),
+                () = at(over) => return Followed::Leave(Reason::JobDone),
                 _ = family.changed() => {}
                 () = heard.something() => {}
             }

@@ -8,9 +8,9 @@
 //! [`children`] starts and reaps, [`processes`] and [`observer`] see who lives;
 //! [`folder`], [`environment`], [`software`] and [`aws`] make ready; [`life`] is
 //! the whole, with [`register`], [`listener`] (and its [`words`]), [`after`],
-//! [`between`], [`enabled`] and [`leave`] as its parts; [`session`] asks how the
-//! server sees it; [`board`] tells, at the [`door`]; [`memory`] hides what is held.
-//! [`clean`] is a command of its own.
+//! [`between`], [`enabled`], [`leave`] and [`unregistered`] as its parts; [`session`]
+//! asks how the server sees it; [`board`] tells, at the [`door`]; [`memory`] hides what
+//! is held. [`clean`] is a command of its own.
 
 mod after;
 pub mod aws;
@@ -32,6 +32,7 @@ mod register;
 mod session;
 mod software;
 pub mod unpack;
+mod unregistered;
 mod words;
 
 pub use self::{

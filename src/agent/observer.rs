@@ -14,7 +14,7 @@ use tokio::{
 
 use super::{
     children::Children,
-    processes::{self, Family},
+    processes::{self, Family, Home},
 };
 
 /// The longest time between two looks.
@@ -35,14 +35,14 @@ pub(super) struct Observer {
 impl Observer {
     /// Follows the processes below this one, for as long as somebody listens.
     #[must_use]
-    pub(super) fn start(children: &Children) -> Self {
+    pub(super) fn start(children: &Children, home: Home) -> Self {
         let nudge = Arc::new(Notify::new());
         let (sender, family) = watch::channel(Family::default());
         let mut ends = children.ends();
         let nudged = Arc::clone(&nudge);
         tokio::spawn(async move {
             while !sender.is_closed() {
-                let now = processes::below_this();
+                let now = processes::below_this(&home);
                 let worker = now.workers.first().copied();
                 sender.send_if_modified(|last| {
                     let changed = *last != now;

@@ -7,7 +7,7 @@
 use std::{
     collections::{HashMap, HashSet},
     fs,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use rustix::process::{Pid, getpid};
@@ -33,13 +33,19 @@ struct Process {
     command: Vec<String>,
 }
 
+/// The agent's folder, as it was named and as it is, and its programs' where a
+/// link leads to them. A job may run agents of its
+/// own; what bears a worker's name elsewhere is none of this agent's.
+#[derive(Clone, Debug)]
+pub(super) struct Home(Vec<PathBuf>);
+
 /// Whoever lives below this process now.
 #[must_use]
-pub(super) fn below_this() -> Family {
-    family(&living(Path::new("/proc")), getpid())
+pub(super) fn below_this(home: &Home) -> Family {
+    family(&living(Path::new("/proc")), getpid(), home)
 }
 
-fn family(living: &[Process], root: Pid) -> Family {
+fn family(living: &[Process], root: Pid, home: &Home) -> Family {
     let mut below: HashMap<i32, Vec<&Process>> = HashMap::new();
     for process in living {
         below.entry(process.parent).or_default().push(process);
@@ -54,22 +60,40 @@ fn family(living: &[Process], root: Pid) -> Family {
         }
         for process in below.get(&parent).into_iter().flatten() {
             next.push(process.pid.as_raw_nonzero().get());
-            family.add(process);
+            family.add(process, home);
         }
     }
     family
 }
 
+// === impl Home ===
+
+impl Home {
+    /// Of a folder that is there.
+    pub(super) fn new(folder: &Path) -> Self {
+        let named = std::path::absolute(folder).ok();
+        let real = fs::canonicalize(folder).ok();
+        let programs = fs::canonicalize(folder.join("bin")).ok();
+        Self([named, real, programs].into_iter().flatten().collect())
+    }
+
+    /// Is it in this folder? What is not named by its whole path may be.
+    fn may_hold(&self, program: &str) -> bool {
+        let program = Path::new(program);
+        program.is_relative() || self.0.iter().any(|home| program.starts_with(home))
+    }
+}
+
 // === impl Family ===
 
 impl Family {
-    fn add(&mut self, process: &Process) {
+    fn add(&mut self, process: &Process, home: &Home) {
         self.all.push(process.pid);
-        if process.is("Agent.Worker") {
+        if process.is("Agent.Worker", home) {
             self.workers.push(process.pid);
-        } else if process.is("Agent.Listener") {
+        } else if process.is("Agent.Listener", home) {
             self.listener = Some(process.pid);
-        } else if process.is("_update.sh") {
+        } else if process.runs("_update.sh") {
             self.updating = true;
         }
     }
@@ -78,14 +102,26 @@ impl Family {
 // === impl Process ===
 
 impl Process {
-    /// Is this the program that it runs? Azure Pipelines agent: the programs are
-    /// `bin/Agent.Listener` and `bin/Agent.Worker`, or `.dll`s of these names
-    /// that `dotnet` runs; the update is a script `_update.sh` that bash runs.
-    fn is(&self, program: &str) -> bool {
-        // Only the program and what an interpreter is given to run.
-        self.command.iter().take(2).any(|argument| {
-            let name = argument.rsplit('/').next().unwrap_or_default();
-            name.strip_suffix(".dll").unwrap_or(name) == program
+    /// Is this the program that it runs, from this folder? Azure Pipelines agent:
+    /// the programs are `bin/Agent.Listener` and `bin/Agent.Worker`, or `.dll`s of
+    /// these names that `dotnet` runs.
+    fn is(&self, program: &str, home: &Home) -> bool {
+        self.programs()
+            .any(|(path, name)| name == program && home.may_hold(path))
+    }
+
+    /// Azure Pipelines agent: the update is a script `_update.sh` that bash runs,
+    /// in the folder of jobs, which may be anywhere.
+    fn runs(&self, script: &str) -> bool {
+        self.programs().any(|(_, name)| name == script)
+    }
+
+    /// Only the program and what an interpreter is given to run: whole, and its
+    /// name.
+    fn programs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.command.iter().take(2).map(|path| {
+            let name = path.rsplit('/').next().unwrap_or_default();
+            (path.as_str(), name.strip_suffix(".dll").unwrap_or(name))
         })
     }
 }
@@ -153,9 +189,13 @@ mod tests {
             process(90, 2, "/other/bin/Agent.Worker spawnclient"),
             // A job that only speaks of a worker.
             process(15, 12, "grep -r Agent.Worker"),
+            // An agent that a job runs.
+            process(16, 12, "/tmp/agent/bin/Agent.Listener run"),
+            process(17, 16, "/tmp/agent/bin/Agent.Worker spawnclient"),
         ];
-        let family = family(&living, Pid::from_raw(1).unwrap());
-        assert_eq!(numbers(&family.all), [10, 11, 12, 13, 14, 15]);
+        let home = Home::new(Path::new("/azp"));
+        let family = family(&living, Pid::from_raw(1).unwrap(), &home);
+        assert_eq!(numbers(&family.all), [10, 11, 12, 13, 14, 15, 16, 17]);
         assert_eq!(family.listener, Pid::from_raw(11));
         assert_eq!(numbers(&family.workers), [12]);
         assert!(family.updating);
@@ -164,7 +204,8 @@ mod tests {
     #[test]
     fn a_listener_that_dotnet_runs_is_one() {
         let listener = process(11, 10, "/usr/bin/dotnet /azp/bin/Agent.Listener.dll");
-        assert!(listener.is("Agent.Listener"));
+        let home = Home::new(Path::new("/azp"));
+        assert!(listener.is("Agent.Listener", &home));
     }
 
     #[test]

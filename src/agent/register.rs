@@ -24,6 +24,9 @@ use crate::domain::pool::PoolRef;
 /// So often is it tried.
 const ATTEMPTS: u32 = 5;
 
+/// So long may one attempt take. A script that hangs would hold the pod for ever.
+const LONGEST_REGISTRATION: Duration = Duration::from_secs(600);
+
 /// So long may `config.sh` go on when this process was told to stop: it is
 /// better to know what it registered than to end it half way.
 const LAST_REGISTRATION: Duration = Duration::from_secs(60);
@@ -94,6 +97,11 @@ impl Life {
         let exit = tokio::select! {
             exit = script.ended() => Some(exit),
             () = self.stop.cancelled() => None,
+            () = sleep(LONGEST_REGISTRATION) => {
+                script.child.kill_group();
+                let why = format!("config.sh does not end within {LONGEST_REGISTRATION:?}");
+                return Ok(Attempt::Failed(why));
+            }
         };
         let exit = match exit {
             Some(exit) => exit,

@@ -1,16 +1,17 @@
 //! Hostile surroundings: jobs that meddle, scripts that break, a system that
 //! says no.
 
-use std::{fs, os::unix::fs::PermissionsExt as _};
+use std::{fs, os::unix::fs::PermissionsExt as _, time::Duration};
 
 use azp_scaler::{
     domain::job::{JobResult, JobState},
-    emulator::{AgentPackage, Order, Settings},
+    emulator::{AgentPackage, Fault, FaultKind, Order, Settings},
 };
 
 use crate::stage::{POOL, Pod, Stage, Start};
 
 const SUCCEEDED: JobState = JobState::Finished(JobResult::Succeeded);
+const UNTIL_TOLD: &str = "until [ -e \"$HOME/go\" ]; do sleep 0.02; done; echo done";
 
 fn script(pod_folder: &std::path::Path, name: &str, text: &str) {
     let path = pod_folder.join("agent").join(name);
@@ -126,4 +127,153 @@ async fn after_an_update_there_is_one_listener() {
     );
     pod.terminate();
     pod.ends_with(0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_output_that_nobody_reads_any_more_ends_nothing() {
+    let stage = Stage::new().await;
+    let start = Start {
+        unheard: true,
+        ..Start::default()
+    };
+    let mut pod = stage.pod("agent-1", &start);
+    stage.until_online("agent-1").await;
+    let job = stage.queue(&["echo well"]);
+    stage.until_state(job, SUCCEEDED).await;
+    pod.terminate();
+    pod.ends_with(0).await;
+    none_left(&stage, &pod).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_update_that_comes_with_the_one_job_does_not_keep_it_for_ever() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("agent.tar.gz");
+    azp_stand_in::package("4.261.0", &file).unwrap();
+    let stage = Stage::with(Settings {
+        packages: vec![AgentPackage {
+            platform: "linux-x64".into(),
+            version: "4.261.0".into(),
+            file,
+        }],
+        ..Settings::default()
+    })
+    .await;
+    let mut pod = stage.pod("agent-1", &Start::default().argument("--once"));
+    stage.until_online("agent-1").await;
+    let job = stage.queue(&[UNTIL_TOLD]);
+    stage.until_state(job, JobState::Running).await;
+    let version = "4.261.0".into();
+    stage
+        .organization
+        .order(POOL, "agent-1", Order::Update { version })
+        .unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    fs::write(pod.path("go"), "").unwrap();
+    pod.ends_with(0).await;
+    assert_eq!(stage.job(job).state, SUCCEEDED, "{}", pod.story());
+    none_left(&stage, &pod).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_loop_is_clean_after_folders_without_rights_and_after_crashes() {
+    let stage = Stage::with(Settings {
+        lock: Duration::from_secs(1),
+        agent_silence: Duration::from_secs(1),
+        ..Settings::default()
+    })
+    .await;
+    let start = Start {
+        user: Some(65534),
+        ..Start::default()
+    };
+    let mut pod = stage.pod("agent-1", &start.argument("--once-loop"));
+    let work = pod.path("agent/_work").display().to_string();
+    let shut = format!(
+        "mkdir -p {work}/0shut/in {work}/1open; touch {work}/0shut/in/file {work}/1open/file; chmod \
+         -R a-w {work}/0shut; echo planted=1 >>{work}/../.capabilities"
+    );
+    let job = stage.queue(&[&shut]);
+    stage.until_state(job, SUCCEEDED).await;
+    let look = format!("ls {work}; cat {work}/../.capabilities; touch {work}/crashed");
+    let second = stage.queue(&[&look, UNTIL_TOLD]);
+    stage.until_state(second, JobState::Running).await;
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    let log = stage.organization.log(POOL, second).unwrap();
+    for left in ["0shut", "1open", "planted"] {
+        assert!(!log.contains(left), "{log}\n{}", pod.story());
+    }
+    stage
+        .organization
+        .order(POOL, "agent-1", Order::Kill)
+        .unwrap();
+    let third = stage.queue(&[&look]);
+    stage.until_state(third, SUCCEEDED).await;
+    let log = stage.organization.log(POOL, third).unwrap();
+    assert!(!log.contains("crashed"), "{log}\n{}", pod.story());
+    pod.terminate();
+    pod.ends_with(0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_only_bears_a_workers_name_is_not_waited_for() {
+    let stage = Stage::new().await;
+    for mode in ["", "--once"] {
+        let mut start = Start::default();
+        if !mode.is_empty() {
+            start = start.argument(mode);
+        }
+        let mut pod = stage.pod("agent-1", &start);
+        stage.until_online("agent-1").await;
+        let step = "mkdir -p $HOME/other/bin; cp $(command -v sleep) $HOME/other/bin/Agent.Worker; \
+                    (env -u VSTS_PROCESS_LOOKUP_ID setsid $HOME/other/bin/Agent.Worker 600 >/dev/null 2>&1 &)";
+        let job = stage.queue(&[step]);
+        stage.until_state(job, SUCCEEDED).await;
+        pod.terminate();
+        pod.ends_with(0).await;
+        none_left(&stage, &pod).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_that_hang_do_not_stretch_the_leaving() {
+    let stage = Stage::new().await;
+    let start = Start::default().variable("AZP_LEAVE_WITHIN", "1s");
+    let mut pod = stage.pod("agent-1", &start);
+    stage.until_online("agent-1").await;
+    stage.organization.set_fault(Fault {
+        route: Some("/agents/".into()),
+        ..Fault::new(FaultKind::Hang)
+    });
+    let told = tokio::time::Instant::now();
+    pod.terminate();
+    pod.ends_with(69).await;
+    assert!(
+        told.elapsed() < Duration::from_secs(15),
+        "{:?}\n{}",
+        told.elapsed(),
+        pod.story()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_given_job_that_no_listener_can_take_does_not_keep_it_for_ever() {
+    let stage = Stage::with(Settings {
+        lock: Duration::from_secs(4),
+        agent_silence: Duration::from_secs(1),
+        ..Settings::default()
+    })
+    .await;
+    let mut pod = stage.pod("agent-1", &Start::default());
+    stage.until_online("agent-1").await;
+    let job = stage.queue(&[UNTIL_TOLD]);
+    stage.until_state(job, JobState::Running).await;
+    fs::remove_dir_all(pod.path("agent/bin")).unwrap();
+    pod.terminate();
+    stage
+        .organization
+        .order(POOL, "agent-1", Order::Kill)
+        .unwrap();
+    pod.ends_with(0).await;
+    none_left(&stage, &pod).await;
 }
