@@ -22,6 +22,9 @@ const LARGEST: u64 = 64 * 1024;
 /// So long an answer may take on either side.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How often it is looked whether the file is there.
+const LOOK: Duration = Duration::from_secs(2);
+
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum DoorError {
@@ -53,10 +56,23 @@ pub fn open(path: &Path) -> io::Result<UnixListener> {
     UnixListener::bind(path)
 }
 
-/// Answers until it is dropped.
-pub async fn answer(door: UnixListener, board: Board) {
+/// Answers until it is dropped. A job may empty the folder that the file is in,
+/// such as `/tmp`; it is made again then, so that no probe ends the job.
+pub async fn answer(mut door: UnixListener, path: &Path, board: Board) {
     loop {
-        match door.accept().await {
+        let accepted = match timeout(LOOK, door.accept()).await {
+            Ok(accepted) => accepted,
+            Err(_) if path.exists() => continue,
+            Err(_) => match open(path) {
+                Ok(again) => {
+                    tracing::warn!(path = %path.display(), "the socket was removed; it is back");
+                    door = again;
+                    continue;
+                }
+                Err(error) => Err(error),
+            },
+        };
+        match accepted {
             // One after the other: an answer is short, and a slow asker is left.
             Ok((stream, _)) => {
                 let _ = timeout(PATIENCE, tell(stream, &board.status())).await;

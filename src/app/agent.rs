@@ -37,7 +37,8 @@ pub async fn run(config: RunConfig, stop: CancellationToken) -> anyhow::Result<E
     let path = config.socket.display().to_string();
     let opened = door::open(&config.socket);
     let opened = opened.with_context(|| format!("AZP_SOCKET: cannot answer probes at {path}"))?;
-    let answering = tokio::spawn(door::answer(opened, board.clone()));
+    let (at, shown) = (config.socket.clone(), board.clone());
+    let answering = tokio::spawn(async move { door::answer(opened, &at, shown).await });
     if let Some(address) = config.metrics_listen {
         let listener = TcpListener::bind(address).await;
         let listener =
@@ -71,7 +72,7 @@ pub(crate) fn client(
     Ok((client, credential))
 }
 
-/// Cancelled by SIGTERM or SIGINT; more of them change nothing, since the only
+/// Cancelled by every signal by which a system or a terminal ends a program; more of them change nothing, since the only
 /// way to end a job is SIGKILL. To be called first of all: process 1 of a
 /// container never sees a signal that it does not yet listen to.
 ///
@@ -80,6 +81,8 @@ pub(crate) fn client(
 pub fn stop_on_signal() -> anyhow::Result<CancellationToken> {
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;
+    let mut hangup = signal(SignalKind::hangup()).context("SIGHUP")?;
+    let mut quit = signal(SignalKind::quit()).context("SIGQUIT")?;
     let stop = CancellationToken::new();
     let stopped = stop.clone();
     tokio::spawn(async move {
@@ -87,6 +90,9 @@ pub fn stop_on_signal() -> anyhow::Result<CancellationToken> {
             let signal = tokio::select! {
                 Some(()) = terminate.recv() => "SIGTERM",
                 Some(()) = interrupt.recv() => "SIGINT",
+                Some(()) = hangup.recv() => "SIGHUP",
+                // The stop signal of some images.
+                Some(()) = quit.recv() => "SIGQUIT",
                 else => return,
             };
             if stopped.is_cancelled() {

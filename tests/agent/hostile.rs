@@ -216,6 +216,36 @@ async fn a_loop_is_clean_after_folders_without_rights_and_after_crashes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn probes_are_answered_after_a_job_has_emptied_the_folder_of_the_socket() {
+    let stage = Stage::new().await;
+    let mut pod = stage.pod("agent-1", &Start::default());
+    stage.until_online("agent-1").await;
+    fs::remove_file(pod.path("socket")).unwrap();
+    let end = tokio::time::Instant::now() + Duration::from_secs(15);
+    while !pod.ask(&["probe"]).status.success() {
+        assert!(tokio::time::Instant::now() < end, "{}", pod.story());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    pod.terminate();
+    pod.ends_with(0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_signal_that_ends_a_program_begins_a_drain() {
+    for signal in ["HUP", "QUIT", "INT", "TERM"] {
+        let stage = Stage::new().await;
+        let mut pod = stage.pod("agent-1", &Start::default());
+        stage.until_online("agent-1").await;
+        let job = stage.queue(&["sleep 0.5; echo whole"]);
+        stage.until_state(job, JobState::Running).await;
+        pod.signal(signal);
+        pod.ends_with(0).await;
+        assert_eq!(stage.job(job).state, SUCCEEDED, "{signal}\n{}", pod.story());
+        none_left(&stage, &pod).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_only_bears_a_workers_name_is_not_waited_for() {
     let stage = Stage::new().await;
     for mode in ["", "--once"] {
