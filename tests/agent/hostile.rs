@@ -266,6 +266,46 @@ async fn what_only_bears_a_workers_name_is_not_waited_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn many_variables_and_odd_names_hide_all_the_same() {
+    let stage = Stage::new().await;
+    let mut start = Start::default();
+    for number in 0..4000 {
+        let name = format!("SERVICE_OF_A_LONG_NAME_NUMBER_{number}_PORT_80_TCP_ADDR");
+        start = start.variable(&name, "10.0.0.1");
+    }
+    start = start.variable("ODD,NAME", "hidden-value");
+    let mut pod = stage.pod("agent-1", &start);
+    stage.until_online("agent-1").await;
+    let job = stage.queue(&["env | grep -c -e SERVICE_OF -e ODD,NAME || true; echo path $PATH"]);
+    stage.until_state(job, SUCCEEDED).await;
+    assert!(pod.log().contains("enableServiceLinks"), "{}", pod.story());
+    pod.terminate();
+    pod.ends_with(0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_file_behind_a_link_is_gone_for_jobs_too() {
+    let stage = Stage::new().await;
+    let folder = folder();
+    let real = folder.path().join("real-token");
+    let link = folder.path().join("token");
+    fs::write(&real, &stage.token).unwrap();
+    std::os::unix::fs::symlink(&real, &link).unwrap();
+    let start = Start::default()
+        .variable("AZP_TOKEN", "")
+        .variable("AZP_TOKEN_FILE", link.to_str().unwrap());
+    let mut pod = stage.pod_in(folder, "agent-1", &start);
+    stage.until_online("agent-1").await;
+    assert!(
+        !real.exists() || pod.log().contains("jobs can read the token"),
+        "{}",
+        pod.story()
+    );
+    pod.terminate();
+    pod.ends_with(0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn answers_that_hang_do_not_stretch_the_leaving() {
     let stage = Stage::new().await;
     let start = Start::default().variable("AZP_LEAVE_WITHIN", "1s");
@@ -286,6 +326,18 @@ async fn answers_that_hang_do_not_stretch_the_leaving() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_loop_never_empties_what_holds_more_than_work() {
+    let stage = Stage::new().await;
+    for work in [".", "..", "_work/../.."] {
+        let start = Start::default()
+            .argument("--once-loop")
+            .variable("AZP_WORK", work);
+        let mut pod = stage.pod("agent-1", &start);
+        pod.ends_with(78).await;
+        assert!(pod.log().contains("AZP_WORK: "), "{}", pod.story());
+    }
+}
 #[tokio::test(flavor = "multi_thread")]
 async fn a_given_job_that_no_listener_can_take_does_not_keep_it_for_ever() {
     let stage = Stage::with(Settings {

@@ -201,8 +201,12 @@ impl Secrets {
     fn take_file(&mut self, path: PathBuf) -> Result<(), HandoverError> {
         let token =
             secrets::from_file(&path).map_err(|error| HandoverError::File(format!("{error}")))?;
-        match fs::remove_file(&path) {
+        // A link that is removed would leave the file for whoever knows its place.
+        let real = fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
+        match fs::remove_file(&real) {
             Ok(()) => {
+                // A link to nowhere is no secret.
+                let _ = fs::remove_file(&path);
                 // start.sh: the file wins over the variable.
                 self.by_name.insert("AZP_TOKEN".to_owned(), token);
             }

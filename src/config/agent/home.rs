@@ -4,7 +4,10 @@
 //! May import: its siblings. Invariant: what is guessed is what `start.sh` would
 //! take, or what the image of this project has.
 
-use std::{env, fs, path::PathBuf};
+use std::{
+    env, fs,
+    path::{Component, Path, PathBuf},
+};
 
 use super::Environment;
 
@@ -18,6 +21,29 @@ pub(super) fn folder(given: Option<PathBuf>) -> PathBuf {
         let here = env::current_dir().ok();
         here.filter(|folder| folder.join("config.sh").is_file())
             .unwrap_or_else(|| PathBuf::from(BAKED_IN))
+    })
+}
+
+/// Does this folder of jobs hold the agent's folder or the user's home? What is
+/// emptied must not.
+pub(super) fn holds_more_than_work(agent: &Path, work: &Path, user: Option<&Path>) -> bool {
+    let work = real(&agent.join(work));
+    let mut kept = [Some(agent), user].into_iter().flatten();
+    kept.any(|kept| real(kept).starts_with(&work))
+}
+
+/// Without links, where it is there, and without `..`.
+fn real(path: &Path) -> PathBuf {
+    fs::canonicalize(path).unwrap_or_else(|_| {
+        let mut real = PathBuf::new();
+        for part in path.components() {
+            match part {
+                Component::ParentDir => drop(real.pop()),
+                Component::CurDir => {}
+                part => real.push(part),
+            }
+        }
+        real
     })
 }
 

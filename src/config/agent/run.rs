@@ -271,13 +271,20 @@ impl RunArgs {
         let metrics_listen = named(self.metrics_listen.clone())
             .map(|text| problems.take("AZP_METRICS_LISTEN", address(&text)));
         let log_json = problems.take("AZP_LOG_FORMAT", log_json(self.log_format.as_deref()));
+        let folder = home::folder(self.home.clone());
+        let user_home = environment.variable("HOME").map(PathBuf::from);
+        if self.once_loop && home::holds_more_than_work(&folder, &self.work, user_home.as_deref()) {
+            let what = "holds the agent's own folder or the user's home, and would be emptied after \
+                        each job with --once-loop; name a folder of its own, such as _work";
+            problems.add("AZP_WORK", what);
+        }
         let (token_place, token) = token?;
         Some(RunConfig {
             organization: organization?,
             pool: pool?.into(),
             name: name?.into(),
             work: self.work.clone(),
-            home: home::folder(self.home.clone()),
+            home: folder,
             platform: home::platform(environment),
             token_place,
             token,
@@ -294,7 +301,7 @@ impl RunArgs {
             leave_within: leave_within?,
             session_check: session_check?,
             aws_config: self.aws_config.clone(),
-            user_home: environment.variable("HOME").map(PathBuf::from),
+            user_home,
             metrics_listen: metrics_listen.flatten(),
             socket: self.socket.clone(),
             variables: variables(),
