@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     config::agent::{Mode, RunConfig},
-    domain::{drain::Parting, job::JobResult},
+    domain::{drain::Parting, job::JobResult, registration::AgentId},
     ports::{Tokens, registrations::Registrations},
 };
 
@@ -67,7 +67,9 @@ pub(super) struct Life {
     pub(super) backoff: Backoff,
     /// Updates in a row whose listeners lived for a moment only.
     pub(super) quick_updates: u32,
-    /// Has a job run here, who could have changed every file of this user?
+    /// The agent that an earlier process registered from this folder.
+    pub(super) earlier: Option<AgentId>,
+    /// Has a job run here, which could have changed every file of this user?
     worked: bool,
     session: Option<JoinHandle<()>>,
     pub(super) enabling: Option<JoinHandle<()>>,
@@ -149,6 +151,7 @@ pub async fn live(config: RunConfig, surroundings: Surroundings) -> Result<Endin
         outcome: None,
         backoff: Backoff::default(),
         quick_updates: 0,
+        earlier: None,
         worked: false,
         session: None,
         enabling: None,

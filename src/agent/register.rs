@@ -77,6 +77,9 @@ impl Life {
     }
 
     async fn attempt(&mut self) -> Result<Attempt, LifeError> {
+        if let Ok(earlier) = self.folder.registration() {
+            self.earlier = Some(earlier.agent);
+        }
         if self.folder.forget_registration()? {
             tracing::info!("a registration of an earlier process was here; it is made anew");
         }

@@ -33,8 +33,9 @@ impl Life {
                 .agent_named(&pool, &self.config.name)
                 .await
             {
-                // Somebody else's listener bears this name: it is his.
-                Ok((_, Some(agent))) if agent.online => {
+                // Somebody else's listener bears this name: it is his, unless it is
+                // the one that was killed here, of which the server has not heard yet.
+                Ok((_, Some(agent))) if agent.online && self.earlier != Some(agent.id) => {
                     tracing::warn!(name = %agent.name, "an agent of this name is online; it stays");
                     return Parting::Removed;
                 }
