@@ -17,7 +17,7 @@ use super::{
     processes::{self, Family},
 };
 use crate::{
-    domain::drain::{Parting, Sight, Standing, Step, Waiting, next},
+    domain::drain::{Parting, Sight, Standing, Step, next},
     ports::{
         ReadError,
         registrations::{Asked, Removal},
@@ -72,7 +72,7 @@ impl Life {
                 Step::Disable | Step::DisableBesideJob => {
                     self.disable(registered, &mut leaving).await;
                 }
-                Step::Wait(waiting) => self.wait(waiting).await,
+                Step::Wait => self.wait_for_job().await,
                 Step::StartListener => self.take_job(&mut leaving).await,
                 Step::Remove => self.remove(registered, &mut leaving).await,
                 Step::RemoveAgain => {
@@ -120,7 +120,7 @@ impl Life {
             leaving.server = Standing::GivesJobs;
             leaving.answered();
         }
-        if works || leaving.server == Standing::HasJob {
+        if works {
             leaving.until = Instant::now() + self.config.leave_within;
         }
     }
@@ -156,6 +156,8 @@ impl Life {
                 }
                 leaving.refusals = 0;
                 leaving.server = Standing::HasJob;
+                // As long as it goes on saying so, it is waited for.
+                leaving.until = Instant::now() + self.config.leave_within;
             }
             Err(error) => self.unanswered("deregister", &error, leaving).await,
         }
@@ -196,10 +198,7 @@ impl Life {
         timeout(pause, changed).await.is_err()
     }
 
-    async fn wait(&mut self, waiting: Waiting) {
-        if waiting == Waiting::Update {
-            return self.update(super::children::Exit::Unknown).await;
-        }
+    async fn wait_for_job(&mut self) {
         let mut family = self.observer.family();
         // Looked at again now and then, whatever the observer tells.
         let ended = family.wait_for(|family| family.workers.is_empty());

@@ -13,7 +13,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    agent::{self, Ending, LifeError, Software, Surroundings, board::Board, door, memory},
+    agent::{self, Ending, LifeError, Software, Surroundings, board::Board, door},
     azure::{Client, ClientSettings, Credential},
     config::{ConnectionSettings, TokenConfig, agent::RunConfig},
     domain::organization::OrganizationUrl,
@@ -25,7 +25,6 @@ use crate::{
 /// # Errors
 /// Its surroundings cannot be set up, or it could not be registered.
 pub async fn run(config: RunConfig, stop: CancellationToken) -> anyhow::Result<Ending> {
-    memory::shut();
     let (client, credential) = client(&config.organization, &config.token, &config.connection)?;
     let client: Arc<Client> = Arc::new(client);
     let board = Board::new(

@@ -22,8 +22,8 @@ pub struct Sight {
     pub updating: bool,
     /// How the server stands.
     pub server: Standing,
-    /// Is there time left for a server that does not answer? While a job is
-    /// known, no time passes.
+    /// Is there time left for a server that does not answer? No time passes while
+    /// a job runs here, or while the server goes on saying that there is one.
     pub time_left: bool,
     /// May a listener be started (again) for a job that the server has given
     /// this agent? No more, after several that ended without taking it.
@@ -52,8 +52,8 @@ pub enum Step {
     Disable,
     /// Tell the server to give no more jobs, while the job goes on.
     DisableBesideJob,
-    /// Wait until something changes, then look again.
-    Wait(Waiting),
+    /// Wait for the job that runs here, then look again.
+    Wait,
     /// Start a listener for the job that the server has given this agent.
     StartListener,
     /// Ask the server to take the agent out of the pool.
@@ -64,15 +64,6 @@ pub enum Step {
     StopListener,
     /// There is nothing left to do.
     Done(Parting),
-}
-
-/// What is waited for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Waiting {
-    /// The job that runs here.
-    Job,
-    /// The agent's own update.
-    Update,
 }
 
 /// How the agent is left.
@@ -98,10 +89,8 @@ pub fn next(sight: &Sight) -> Step {
     match sight.server {
         Standing::Gone => part(sight, Parting::Removed),
         Standing::Refuses => part(sight, Parting::NoRights),
+        _ if !sight.time_left => part(sight, Parting::NoAnswer),
         Standing::HasJob => given_job(sight),
-        Standing::GivesJobs | Standing::GivesNoMore if !sight.time_left => {
-            part(sight, Parting::NoAnswer)
-        }
         Standing::GivesJobs => Step::Disable,
         Standing::GivesNoMore => Step::Remove,
     }
@@ -111,17 +100,15 @@ pub fn next(sight: &Sight) -> Step {
 fn beside_job(sight: &Sight) -> Step {
     match sight.server {
         Standing::GivesJobs => Step::DisableBesideJob,
-        _ => Step::Wait(Waiting::Job),
+        _ => Step::Wait,
     }
 }
 
 /// The server has given the agent a job, and no worker is seen: it comes, or has
 /// just ended.
 fn given_job(sight: &Sight) -> Step {
-    if sight.listener {
+    if sight.listener || sight.updating {
         Step::RemoveAgain
-    } else if sight.updating {
-        Step::Wait(Waiting::Update)
     } else if sight.restarts_left {
         Step::StartListener
     } else {
@@ -144,8 +131,7 @@ impl Step {
         match self {
             Self::Disable => "so that the server gives no more jobs",
             Self::DisableBesideJob => "so that no job follows the one that runs",
-            Self::Wait(Waiting::Job) => "a job runs here; it is waited for, however long it takes",
-            Self::Wait(Waiting::Update) => "the agent replaces its own software",
+            Self::Wait => "a job runs here; it is waited for, however long it takes",
             Self::StartListener => "the server has given this agent a job, and no listener lives",
             Self::Remove => "no job runs here and no new one comes",
             Self::RemoveAgain => "the server says that this agent has a job; asked again soon",
@@ -181,7 +167,7 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Disable | Self::DisableBesideJob => "disable",
-            Self::Wait(_) => "wait",
+            Self::Wait => "wait",
             Self::StartListener => "start a listener",
             Self::Remove | Self::RemoveAgain => "deregister",
             Self::StopListener => "stop the listener",

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, process::Command};
 use azp_scaler::{
     agent::board::Phase,
     config::agent::{CleanArgs, RunArgs, handover::SECRETS},
-    domain::drain::{Parting, Step, Waiting},
+    domain::drain::{Parting, Step},
 };
 use clap::{Arg, ArgAction, Args};
 
@@ -125,8 +125,7 @@ fn the_page_about_draining_has_every_step_and_every_ending() {
     let steps = [
         Step::Disable,
         Step::DisableBesideJob,
-        Step::Wait(Waiting::Job),
-        Step::Wait(Waiting::Update),
+        Step::Wait,
         Step::StartListener,
         Step::Remove,
         Step::RemoveAgain,

@@ -44,7 +44,7 @@ fn words(report: &Report) -> String {
             leftovers += 1;
         }
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "{agent}");
+        let _ = writeln!(text, "{} ({}): {agent}", agent.name, agent.id);
     }
     let count = report.agents.len();
     let _ = match leftovers {

@@ -14,9 +14,12 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use super::{CONFIG, USAGE};
-use crate::config::{
-    ConfigError,
-    agent::{CleanArgs, ProbeArgs, RunArgs, StatusArgs, handover},
+use crate::{
+    agent::memory,
+    config::{
+        ConfigError,
+        agent::{CleanArgs, ProbeArgs, RunArgs, StatusArgs, handover},
+    },
 };
 
 /// The first process of an agent's pod: it registers an Azure Pipelines agent, runs it, and leaves
@@ -51,6 +54,9 @@ enum Command {
 #[must_use]
 pub fn main() -> ExitCode {
     crate::azure::install_crypto_provider();
+    // A probe is started with the whole environment of the container, the token
+    // among it, and a job runs beside it.
+    memory::shut();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

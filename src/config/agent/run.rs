@@ -5,6 +5,8 @@
 
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 
+use clap::builder::FalseyValueParser;
+
 use super::{
     ConfigError, Environment, Whole, ask, credential,
     credential::{Names, TokenPlace},
@@ -21,6 +23,15 @@ use crate::{
 
 /// Where teams have their AWS profiles mounted.
 const AWS_CONFIG: &str = "/aws_config";
+
+/// start.sh: the pool and the folder of jobs, where nothing is set.
+const POOL: &str = "Default";
+const WORK: &str = "_work";
+
+/// The same for what start.sh does not know.
+const LEAVE_WITHIN: &str = "2m";
+const SESSION_CHECK: &str = "5m";
+const LOG: &str = "info";
 
 const MINUTE: u64 = 60;
 const DAY: u64 = 24 * 60 * MINUTE;
@@ -47,7 +58,7 @@ pub struct RunArgs {
     url: Option<String>,
 
     /// The agent pool.
-    #[arg(long, env = "AZP_POOL", value_name = "NAME", default_value = "Default")]
+    #[arg(long, env = "AZP_POOL", value_name = "NAME", default_value = POOL)]
     pool: String,
 
     /// The agent's name in its pool. Unset: the host's name, which in Kubernetes is the pod's.
@@ -55,13 +66,13 @@ pub struct RunArgs {
     name: Option<String>,
 
     /// The folder of jobs, in the agent's folder unless it begins with a slash.
-    #[arg(long, env = "AZP_WORK", value_name = "PATH", default_value = "_work")]
-    work: PathBuf,
+    #[arg(long, env = "AZP_WORK", value_name = "PATH", default_value = WORK)]
+    work: String,
 
     /// A file that holds the token. It is removed once it is read, so that jobs cannot read it;
     /// where that cannot be done, it is followed, and a warning says that jobs can read it.
     #[arg(long, env = "AZP_TOKEN_FILE", value_name = "PATH")]
-    pub(super) token_file: Option<PathBuf>,
+    pub(super) token_file: Option<String>,
 
     /// The client id of an application in Entra ID; its secret comes by AZP_CLIENTSECRET.
     #[arg(long, env = "AZP_CLIENTID", value_name = "ID")]
@@ -82,12 +93,12 @@ pub struct RunArgs {
     capabilities: String,
 
     /// Run one job, deregister and exit: for Jobs.
-    #[arg(long, env = "AZP_ONCE", conflicts_with = "once_loop")]
+    #[arg(long, env = "AZP_ONCE", value_parser = FalseyValueParser::new(), conflicts_with = "once_loop")]
     once: bool,
 
     /// Run one job after the other, each with a fresh listener and an empty work folder: for
     /// Deployments.
-    #[arg(long, env = "AZP_ONCE_LOOP")]
+    #[arg(long, env = "AZP_ONCE_LOOP", value_parser = FalseyValueParser::new())]
     once_loop: bool,
 
     /// Leave after so long without a job, such as 5m. Unset: never.
@@ -95,7 +106,7 @@ pub struct RunArgs {
     idle_timeout: Option<String>,
 
     /// Exit with the outcome of the job (with --once): see the exit codes.
-    #[arg(long, env = "AZP_JOB_OUTCOME", requires = "once")]
+    #[arg(long, env = "AZP_JOB_OUTCOME", value_parser = FalseyValueParser::new(), requires = "once")]
     job_outcome: bool,
 
     /// How long to try to deregister while the server does not answer. A job is waited for however
@@ -104,7 +115,7 @@ pub struct RunArgs {
         long,
         env = "AZP_LEAVE_WITHIN",
         value_name = "DURATION",
-        default_value = "2m"
+        default_value = LEAVE_WITHIN
     )]
     leave_within: String,
 
@@ -113,7 +124,7 @@ pub struct RunArgs {
         long,
         env = "AZP_SESSION_CHECK",
         value_name = "DURATION",
-        default_value = "2m"
+        default_value = SESSION_CHECK
     )]
     session_check: String,
 
@@ -121,15 +132,15 @@ pub struct RunArgs {
     /// organization names is unpacked there. Unset: the current folder where that holds config.sh,
     /// else /azp/agent.
     #[arg(long, env = "AZP_AGENT_HOME", value_name = "PATH")]
-    home: Option<PathBuf>,
+    home: Option<String>,
 
     /// Certificate authorities (PEM) that are trusted beside the system's, also by the agent.
     #[arg(long, env = "AZP_CA", value_name = "PATH")]
-    ca: Option<PathBuf>,
+    ca: Option<String>,
 
     /// A file, or a folder with a file `config`, that becomes ~/.aws/config where it is there.
     #[arg(long, env = "AZP_AWS_CONFIG", value_name = "PATH", default_value = AWS_CONFIG)]
-    aws_config: PathBuf,
+    aws_config: String,
 
     /// Where to serve Prometheus metrics, such as 0.0.0.0:9465. Unset: nowhere.
     #[arg(long, env = "AZP_METRICS_LISTEN", value_name = "ADDRESS")]
@@ -137,10 +148,10 @@ pub struct RunArgs {
 
     /// Where probe and status are answered.
     #[arg(long, env = "AZP_SOCKET", value_name = "PATH", default_value = ask::SOCKET)]
-    socket: PathBuf,
+    socket: String,
 
     /// What is logged: a level, or a filter of tracing.
-    #[arg(long, env = "AZP_LOG", value_name = "FILTER", default_value = "info")]
+    #[arg(long, env = "AZP_LOG", value_name = "FILTER", default_value = LOG)]
     log: String,
 
     /// text or json. Unset: json, unless standard error is a terminal.
@@ -218,7 +229,7 @@ impl RunArgs {
     /// The file that holds the token.
     #[must_use]
     pub fn token_file(&self) -> Option<PathBuf> {
-        self.token_file.clone()
+        path(self.token_file.as_deref())
     }
 
     /// Checks everything.
@@ -249,10 +260,7 @@ impl RunArgs {
                 "is not set, and the host has no name; set it",
             );
         }
-        let pool = named(Some(self.pool.clone()));
-        if pool.is_none() {
-            problems.add("AZP_POOL", "is empty; name the agent pool");
-        }
+        let work = PathBuf::from(or(&self.work, WORK));
         let names = Names {
             client: named(self.client_id.clone()),
             tenant: named(self.tenant_id.clone()),
@@ -263,17 +271,23 @@ impl RunArgs {
             let bounds = seconds(1)..=seconds(7 * DAY);
             problems.take("AZP_IDLE_TIMEOUT", quantity::duration(&text, bounds))
         });
-        let leave = quantity::duration(&self.leave_within, seconds(1)..=seconds(DAY));
+        let leave = quantity::duration(
+            or(&self.leave_within, LEAVE_WITHIN),
+            seconds(1)..=seconds(DAY),
+        );
         let leave_within = problems.take("AZP_LEAVE_WITHIN", leave);
         let check = Duration::from_millis(100)..=seconds(60 * MINUTE);
-        let check = quantity::duration(&self.session_check, check);
+        let check = quantity::duration(or(&self.session_check, SESSION_CHECK), check);
         let session_check = problems.take("AZP_SESSION_CHECK", check);
         let metrics_listen = named(self.metrics_listen.clone())
             .map(|text| problems.take("AZP_METRICS_LISTEN", address(&text)));
-        let log_json = problems.take("AZP_LOG_FORMAT", log_json(self.log_format.as_deref()));
-        let folder = home::folder(self.home.clone());
+        let log_json = problems.take(
+            "AZP_LOG_FORMAT",
+            log_json(named(self.log_format.clone()).as_deref()),
+        );
+        let folder = home::folder(path(self.home.as_deref()));
         let user_home = environment.variable("HOME").map(PathBuf::from);
-        if self.once_loop && home::holds_more_than_work(&folder, &self.work, user_home.as_deref()) {
+        if self.once_loop && home::holds_more_than_work(&folder, &work, user_home.as_deref()) {
             let what = "holds the agent's own folder or the user's home, and would be emptied after \
                         each job with --once-loop; name a folder of its own, such as _work";
             problems.add("AZP_WORK", what);
@@ -281,16 +295,16 @@ impl RunArgs {
         let (token_place, token) = token?;
         Some(RunConfig {
             organization: organization?,
-            pool: pool?.into(),
+            pool: or(&self.pool, POOL).into(),
             name: name?.into(),
-            work: self.work.clone(),
+            work,
             home: folder,
             platform: home::platform(environment),
             token_place,
             token,
             secrets: secrets.clone(),
             connection: ConnectionSettings {
-                ca: self.ca.clone(),
+                ca: path(self.ca.as_deref()),
                 ..ConnectionSettings::default()
             },
             capabilities: capabilities?,
@@ -300,12 +314,12 @@ impl RunArgs {
             job_outcome: self.job_outcome,
             leave_within: leave_within?,
             session_check: session_check?,
-            aws_config: self.aws_config.clone(),
+            aws_config: or(&self.aws_config, AWS_CONFIG).into(),
             user_home,
             metrics_listen: metrics_listen.flatten(),
-            socket: self.socket.clone(),
+            socket: or(&self.socket, ask::SOCKET).into(),
             variables: variables(),
-            log: self.log.clone(),
+            log: or(&self.log, LOG).to_owned(),
             log_json: log_json?,
         })
     }
@@ -350,4 +364,16 @@ fn named(given: Option<String>) -> Option<String> {
     given
         .map(|text| text.trim().to_owned())
         .filter(|text| !text.is_empty())
+}
+
+fn path(given: Option<&str>) -> Option<PathBuf> {
+    given.filter(|text| !text.is_empty()).map(PathBuf::from)
+}
+
+/// What was given, or what stands for nothing.
+fn or<'a>(given: &'a str, usual: &'a str) -> &'a str {
+    match given.trim() {
+        "" => usual,
+        given => given,
+    }
 }
