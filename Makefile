@@ -16,6 +16,7 @@ check: ## what needs Rust alone: format, lints, tests of the crate
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	$(CARGO) test --locked $(CRATE_TESTS)
+	$(CARGO) test --locked --package azp-stand-in
 
 # The tests of the crate: all but those that need the real parts.
 TESTS := $(patsubst tests/%.rs,%,$(wildcard tests/*.rs)) $(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs))

@@ -77,7 +77,10 @@ impl Life {
             tracing::info!(processes = ended, "what the job left running is ended");
         }
         let owner = self.config.owner.as_deref();
-        if let Err(error) = self.folder.declare(&self.config.capabilities, owner) {
+        if let Err(error) =
+            self.folder
+                .declare(&self.config.capabilities, &self.config.variables, owner)
+        {
             tracing::warn!(%error, "the next job finds what the last one declared");
         }
         match self.folder.clean_work() {

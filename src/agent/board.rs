@@ -201,7 +201,7 @@ impl Status {
     ///
     /// # Errors
     /// Why not.
-    pub fn ready(&self, _now: Timestamp) -> Verdict {
+    pub fn ready(&self) -> Verdict {
         match self.phase {
             Phase::Working => Ok(self.words()),
             Phase::Listening => match self.session.offline_since {
@@ -303,11 +303,7 @@ mod tests {
                 live,
                 "{phase:?} {job} {offline:?}"
             );
-            assert_eq!(
-                status.ready(now).is_ok(),
-                ready,
-                "{phase:?} {job} {offline:?}"
-            );
+            assert_eq!(status.ready().is_ok(), ready, "{phase:?} {job} {offline:?}");
         }
     }
 }

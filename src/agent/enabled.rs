@@ -11,8 +11,9 @@ use super::{folder::Registered, life::Life};
 use crate::ports::registrations::Registrations;
 
 impl Life {
-    /// Azure Pipelines agent: `--replace` leaves a disabled agent disabled, and one
-    /// that an earlier process of this name drained is. Beside the start of the
+    /// Azure Pipelines agent: `--replace` sends the agent as it was found, so that a
+    /// disabled one stays disabled, and one that an earlier process of this name
+    /// drained is. Beside the start of the
     /// listener, since most often there is nothing to do.
     pub(super) fn make_enabled(&mut self, registered: &Registered) {
         let registrations = Arc::clone(&self.registrations);

@@ -10,6 +10,7 @@
 //! each start of the listener.
 
 use std::{
+    ffi::OsString,
     fs, io,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
@@ -122,8 +123,12 @@ impl Folder {
     ///
     /// # Errors
     /// It cannot be made.
-    pub fn make_work(&self) -> Result<(), FolderError> {
-        fs::create_dir_all(&self.work).map_err(|cause| file(&self.work, cause, WRITABLE))
+    pub fn make_work(&mut self) -> Result<(), FolderError> {
+        fs::create_dir_all(&self.work).map_err(|cause| file(&self.work, cause, WRITABLE))?;
+        // Where it leads now; a link that is there later, a job has put there.
+        let whole = fs::canonicalize(&self.work);
+        self.work = whole.map_err(|cause| file(&self.work, cause, WRITABLE))?;
+        Ok(())
     }
 
     /// Forgets a registration that an earlier process left here, so that
@@ -172,13 +177,20 @@ impl Folder {
     pub fn declare(
         &self,
         capabilities: &Capabilities,
+        variables: &[(OsString, OsString)],
         owner: Option<&str>,
     ) -> Result<(), FolderError> {
         let path = self.root.join(".capabilities");
         let mut text = String::new();
         for capability in capabilities.iter() {
+            // A variable of that name is sent with its own value.
+            let variable = |(name, _): &(OsString, OsString)| {
+                name.to_str()
+                    .is_some_and(|name| name.eq_ignore_ascii_case(&capability.name))
+            };
             let value = match &capability.value {
                 CapabilityValue::Text(text) => text,
+                _ if variables.iter().any(variable) => continue,
                 // ASSUMPTION(capability-value): a capability that was declared
                 // without a value has this one, since the agent reads no line
                 // without an equals sign and the server may keep no empty value.
@@ -196,32 +208,44 @@ impl Folder {
     /// # Errors
     /// Something in it cannot be removed; all that can be is gone then.
     pub fn clean_work(&self) -> Result<(), FolderError> {
-        let entries = match fs::read_dir(&self.work) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(cause) => return Err(file(&self.work, cause, WRITABLE)),
-        };
-        let mut failed = Ok(());
-        for entry in entries.flatten() {
-            let path = entry.path();
-            // A link is removed, and not what it leads to.
-            let folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
-            let removed = if folder {
-                // Some tools (Go's cache of modules, for one) leave folders that
-                // nobody may write in.
-                fs::remove_dir_all(&path).or_else(|_| {
-                    open_up(&path);
-                    fs::remove_dir_all(&path)
-                })
-            } else {
-                fs::remove_file(&path)
-            };
-            if let Err(cause) = removed {
-                failed = Err(file(&path, cause, "a job left it behind; remove it there"));
-            }
-        }
-        failed
+        let logs = self.root.join("_diag");
+        let cleaned = [&self.work, &logs].map(|folder| empty(folder));
+        cleaned.into_iter().collect()
     }
+}
+
+/// Empties a folder, as far as it can.
+fn empty(folder: &Path) -> Result<(), FolderError> {
+    if folder.is_symlink() {
+        // A job has put a link in its place: what it leads to is left alone.
+        let removed = fs::remove_file(folder).and_then(|()| fs::create_dir(folder));
+        return removed.map_err(|cause| file(folder, cause, WRITABLE));
+    }
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(cause) => return Err(file(folder, cause, WRITABLE)),
+    };
+    let mut failed = Ok(());
+    for entry in entries.flatten() {
+        let path = entry.path();
+        // A link is removed, and not what it leads to.
+        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        let removed = if is_folder {
+            // Some tools (Go's cache of modules, for one) leave folders that
+            // nobody may write in.
+            fs::remove_dir_all(&path).or_else(|_| {
+                open_up(&path);
+                fs::remove_dir_all(&path)
+            })
+        } else {
+            fs::remove_file(&path)
+        };
+        if let Err(cause) = removed {
+            failed = Err(file(&path, cause, "a job left it behind; remove it there"));
+        }
+    }
+    failed
 }
 
 /// Lets this user write in a folder and in all below it; no link is followed.
@@ -274,15 +298,21 @@ mod tests {
     #[test]
     fn capabilities_are_lines_that_the_agent_reads_and_the_owner_is_among_them() {
         let (root, folder) = folder();
-        let capabilities = Capabilities::parse("docker, java=17, path=/a=b").unwrap();
-        folder.declare(&capabilities, Some("builds")).unwrap();
+        let capabilities = Capabilities::parse("docker, java=17, java_home, path=/a=b").unwrap();
+        folder
+            .declare(
+                &capabilities,
+                &[("JAVA_HOME".into(), "/jdk".into())],
+                Some("builds"),
+            )
+            .unwrap();
         let text = fs::read_to_string(root.path().join(".capabilities")).unwrap();
         assert_eq!(text, "docker=true\njava=17\npath=/a=b\nazp-agent=builds\n");
     }
 
     #[test]
     fn cleaning_removes_what_jobs_left_and_nothing_that_a_link_leads_to() {
-        let (root, folder) = folder();
+        let (root, mut folder) = folder();
         let outside = root.path().join("outside");
         fs::create_dir_all(&outside).unwrap();
         fs::write(outside.join("kept"), "").unwrap();
@@ -295,6 +325,11 @@ mod tests {
         folder.clean_work().unwrap();
         assert_eq!(fs::read_dir(&work).unwrap().count(), 0);
         assert!(outside.join("kept").exists());
+        // Not even where a job has put a link in the place of the folder itself.
+        fs::remove_dir(&work).unwrap();
+        std::os::unix::fs::symlink(&outside, &work).unwrap();
+        folder.clean_work().unwrap();
+        assert!(outside.join("kept").exists() && !work.is_symlink());
         folder.clean_work().unwrap();
     }
 }

@@ -207,7 +207,8 @@ impl Life {
         }
         self.folder.make_work()?;
         let owner = self.config.owner.as_deref();
-        self.folder.declare(&self.config.capabilities, owner)?;
+        self.folder
+            .declare(&self.config.capabilities, &self.config.variables, owner)?;
         self.write_profiles();
         Ok(!self.stop.is_cancelled())
     }

@@ -42,7 +42,13 @@ pub async fn run(config: RunConfig, stop: CancellationToken) -> anyhow::Result<E
         let listener = TcpListener::bind(address).await;
         let listener =
             listener.with_context(|| format!("AZP_METRICS_LISTEN: cannot listen at {address}"))?;
-        tokio::spawn(http::agent::serve(listener, board.clone()));
+        let serving = http::agent::serve(listener, board.clone());
+        tokio::spawn(async move {
+            // The agent and its job go on without it.
+            if let Err(error) = serving.await {
+                tracing::error!(%error, "metrics are served no more");
+            }
+        });
     }
     let socket = config.socket.clone();
     let surroundings = Surroundings {

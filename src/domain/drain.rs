@@ -57,6 +57,8 @@ pub enum Step {
     /// Start a listener for the job that the server has given this agent.
     StartListener,
     /// Ask the server to take the agent out of the pool.
+    /// ASSUMPTION(delete-online): it does so while a listener without a job is
+    /// connected, as it does for one that is not.
     Remove,
     /// Wait, then ask again.
     RemoveAgain,

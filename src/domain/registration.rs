@@ -9,8 +9,9 @@ use jiff::Timestamp;
 
 use super::job::{JobResult, RequestId};
 
-/// An agent's number in its pool. Azure DevOps: an integer, unique in the pool
-/// and never used again.
+/// An agent's number in its pool. Azure DevOps: an integer, unique in the pool.
+/// ASSUMPTION(agent-id-once): it is never given to another agent, so that what is
+/// asked of a number is asked of this agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AgentId(pub u32);
 

@@ -63,8 +63,12 @@ pub(super) fn check(
     }
     let given = match &credential {
         Credential::Bearer(_) if holder.is_some() => Some(false),
-        Credential::Bearer(token) => shared.authority().judges(token, shared.clock.now()),
-        Credential::Token(_) | Credential::None => None,
+        // Azure Pipelines agent: config.sh shows a token of Entra ID as a password,
+        // where it is told `--auth PAT`.
+        Credential::Bearer(token) | Credential::Token(token) => {
+            shared.authority().judges(token, shared.clock.now())
+        }
+        Credential::None => None,
     };
     let right = match (given, shared.token().as_ref()) {
         (Some(good), _) => good,

@@ -49,7 +49,7 @@ async fn live(State(board): State<Board>) -> impl IntoResponse {
 }
 
 async fn ready(State(board): State<Board>) -> impl IntoResponse {
-    probe(board.status().ready(Timestamp::now()))
+    probe(board.status().ready())
 }
 
 async fn status(State(board): State<Board>) -> impl IntoResponse {

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod draining;
+mod first;
 mod hostile;
+mod identity;
 mod killed;
 mod life;
 mod once;

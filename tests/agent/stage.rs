@@ -38,6 +38,8 @@ pub(crate) struct Pod {
     pub(crate) name: String,
     pub(crate) folder: TempDir,
     child: Child,
+    /// The child only started the namespace in which azp-agent is process 1.
+    first: bool,
     /// Its processes are ended with it, as a container's are.
     ended: bool,
 }
@@ -54,6 +56,8 @@ pub(crate) struct Start {
     /// Nobody reads what it writes: its output and its log are pipes whose other
     /// end is gone.
     pub(crate) unheard: bool,
+    /// It is process 1 of a namespace of its own, as in a container.
+    pub(crate) first: bool,
 }
 
 impl Stage {
@@ -105,7 +109,11 @@ impl Stage {
                 .open(folder.path().join(name))
                 .unwrap()
         };
-        let mut command = Command::new(env!("CARGO_BIN_EXE_azp-agent"));
+        let program = env!("CARGO_BIN_EXE_azp-agent");
+        let mut command = Command::new(if start.first { "unshare" } else { program });
+        if start.first {
+            command.args(["--pid", "--fork", "--kill-child", "--mount-proc", program]);
+        }
         command
             .arg("run")
             .args(&start.arguments)
@@ -141,6 +149,7 @@ impl Stage {
             name: name.to_owned(),
             child: command.spawn().unwrap(),
             folder,
+            first: start.first,
             ended: false,
         }
     }
@@ -204,7 +213,10 @@ impl Start {
 
 impl Pod {
     pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
+        match descendants(self.child.id()).first() {
+            Some(first) if self.first => *first,
+            _ => self.child.id(),
+        }
     }
 
     pub(crate) fn signal(&self, signal: &str) {
@@ -305,7 +317,7 @@ impl Pod {
 
     /// Kills it and everything below it at once, as the end of a container does.
     pub(crate) fn kill_all(&mut self) {
-        let below = descendants(self.pid());
+        let below = descendants(self.child.id());
         send("KILL", self.pid());
         for process in below {
             send("KILL", process);

@@ -18,7 +18,7 @@ pub(super) async fn probe(args: &ProbeArgs) -> anyhow::Result<ExitCode> {
     let now = Timestamp::now();
     let verdict = match args.ask {
         Ask::Live => status.live(now),
-        Ask::Ready => status.ready(now),
+        Ask::Ready => status.ready(),
     };
     Ok(match verdict {
         Ok(reason) => {
