@@ -150,6 +150,26 @@ async fn it_follows_an_update_of_its_software() {
     assert_eq!(stage.organization.agents(POOL).unwrap(), []);
 }
 
+/// A package that is no better than the one before it would be installed for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn updates_one_after_the_other_are_slowed_down_like_crashes() {
+    let folder = tempfile::tempdir().unwrap();
+    let stage = with_package(&folder, "4.261.0").await;
+    let mut pod = stage.pod("agent-1", &Start::default());
+    for _ in 0..4 {
+        stage.until_online("agent-1").await;
+        let version = "4.261.0".into();
+        let order = Order::Update { version };
+        stage.organization.order(POOL, "agent-1", order).unwrap();
+        let offline = |stage: &Stage| stage.agent("agent-1").filter(|agent| !agent.online);
+        stage.until("it is offline", offline).await;
+    }
+    pod.logs("the listener ended; it starts again").await;
+    pod.terminate();
+    pod.ends_with(0).await;
+    assert_eq!(stage.organization.agents(POOL).unwrap(), []);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn without_an_agent_baked_in_it_takes_the_package_that_the_server_names() {
     let folder = tempfile::tempdir().unwrap();
