@@ -154,7 +154,6 @@ impl Board {
             match (runs, status.job_since) {
                 (true, None) => {
                     status.job_since = Some(now);
-                    status.jobs += 1;
                 }
                 // The server took the job's word until now.
                 (false, Some(_)) => {
@@ -165,6 +164,15 @@ impl Board {
                 _ => return false,
             }
             true
+        });
+    }
+
+    /// So many jobs have been run here.
+    pub(super) fn jobs(&self, jobs: u64) {
+        self.status.send_if_modified(|status| {
+            let changed = status.jobs != jobs;
+            status.jobs = jobs;
+            changed
         });
     }
 

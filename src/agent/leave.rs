@@ -110,8 +110,11 @@ impl Life {
     fn note(&mut self, family: &Family, leaving: &mut Leaving) {
         let works = !family.workers.is_empty();
         self.board.job(works);
-        if works && let Some(listener) = &self.listener {
-            listener.note_job();
+        if let Some(listener) = &self.listener {
+            if works {
+                listener.note_job();
+            }
+            self.board.jobs(self.jobs_before + listener.jobs());
         }
         if works && leaving.server == Standing::Refuses {
             leaving.refused_beside_job = true;

@@ -65,6 +65,8 @@ pub(super) struct Life {
     pub(super) listener: Option<Listener>,
     pub(super) outcome: Option<JobResult>,
     pub(super) backoff: Backoff,
+    /// Jobs of the listeners before this one.
+    pub(super) jobs_before: u64,
     /// Updates in a row whose listeners lived for a moment only.
     pub(super) quick_updates: u32,
     /// The agent that an earlier process registered from this folder.
@@ -151,6 +153,7 @@ pub async fn live(config: RunConfig, surroundings: Surroundings) -> Result<Endin
         outcome: None,
         backoff: Backoff::default(),
         quick_updates: 0,
+        jobs_before: 0,
         earlier: None,
         worked: false,
         session: None,
@@ -256,6 +259,10 @@ impl Life {
                 }
             };
             let had_job = self.listener.as_ref().is_some_and(Listener::had_job);
+            if matches!(followed, Followed::Ended(_)) {
+                self.jobs_before += self.listener.as_ref().map_or(0, Listener::jobs);
+                self.board.jobs(self.jobs_before);
+            }
             self.worked |= had_job;
             dirty |= had_job;
             let exit = match followed {
@@ -294,6 +301,8 @@ impl Life {
         self.board.phase(Phase::Starting, "");
         let nudge = self.observer.nudge();
         let started = Listener::start(&self.children, &self.folder, &self.environment, once, nudge);
+        // One that ended while this agent was leaving is replaced here.
+        self.jobs_before += self.listener.as_ref().map_or(0, Listener::jobs);
         self.listener = Some(started?);
         Ok(())
     }
@@ -308,11 +317,12 @@ impl Life {
             let Some(listener) = &mut self.listener else {
                 return Followed::Ended(Exit::Unknown);
             };
-            show(&self.board, listener, works);
             if works {
                 idle_since = Instant::now();
                 listener.note_job();
             }
+            show(&self.board, listener, works);
+            self.board.jobs(self.jobs_before + listener.jobs());
             if works && self.config.mode == Mode::Once && !closed {
                 closed = true;
                 take_no_other(Arc::clone(&self.registrations), registered.clone());

@@ -18,7 +18,7 @@ use std::{
     process::{Command, Stdio},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
     time::Duration,
@@ -56,6 +56,7 @@ pub(super) struct Heard {
     words: Words,
     listening: AtomicBool,
     job: AtomicBool,
+    jobs: AtomicU64,
     something: Notify,
 }
 
@@ -128,6 +129,13 @@ impl Listener {
         self.heard.job.load(Ordering::Relaxed)
     }
 
+    /// How many jobs it has had: as many as it said, and at least the one that was
+    /// noted. The shortest are over before anybody has looked for their workers.
+    pub(super) fn jobs(&self) -> u64 {
+        let said = self.heard.jobs.load(Ordering::Relaxed);
+        said.max(u64::from(self.had_job()))
+    }
+
     /// Notes that it has a job.
     pub(super) fn note_job(&self) {
         self.heard.job.store(true, Ordering::Relaxed);
@@ -149,6 +157,7 @@ impl Heard {
         Self {
             words,
             listening: AtomicBool::new(false),
+            jobs: AtomicU64::new(0),
             job: AtomicBool::new(false),
             something: Notify::new(),
         }
@@ -159,6 +168,7 @@ impl Heard {
             self.listening.store(true, Ordering::Relaxed);
         } else if line.contains(&self.words.job) {
             self.job.store(true, Ordering::Relaxed);
+            self.jobs.fetch_add(1, Ordering::Relaxed);
         }
         self.something.notify_one();
     }

@@ -48,6 +48,8 @@ impl Life {
                     return self.leaves(&registered, Reason::Told).await.parting;
                 }
                 Ok((_, None)) => return Parting::Removed,
+                // Where there is no such pool, config.sh has registered nothing.
+                Err(ReadError::PoolNotFound { .. }) => return Parting::Removed,
                 Err(error) if error.is_refusal() => return Parting::NoRights,
                 Err(error) if Instant::now() >= until => {
                     tracing::error!(%error, "cannot ask whether the agent is registered");

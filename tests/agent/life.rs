@@ -8,7 +8,7 @@ use azp_scaler::{
     emulator::{AgentPackage, Order, Settings},
 };
 
-use crate::stage::{POOL, Stage, Start, descendants};
+use crate::stage::{LONG, POOL, Stage, Start, descendants};
 
 const SUCCEEDED: JobState = JobState::Finished(JobResult::Succeeded);
 
@@ -24,9 +24,32 @@ async fn it_registers_runs_jobs_and_leaves_nothing_behind() {
         let log = stage.organization.log(POOL, job).unwrap();
         assert!(log.contains(&format!("run {number}")), "{log}");
     }
+    // Both were over before anybody had looked for a worker.
+    let counted = async {
+        loop {
+            let status = pod.ask(&["status", "--json"]).stdout;
+            if String::from_utf8(status).unwrap().contains("\"jobs\": 2") {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(LONG, counted).await.unwrap();
     pod.terminate();
     pod.ends_with(0).await;
     assert_eq!(stage.organization.agents(POOL).unwrap(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_while_a_pool_is_not_found_leaves_at_once() {
+    let stage = Stage::new().await;
+    let mut pod = stage.pod(
+        "agent-1",
+        &Start::default().variable("AZP_POOL", "elsewhere"),
+    );
+    pod.logs("registering failed").await;
+    pod.terminate();
+    pod.ends_with(0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

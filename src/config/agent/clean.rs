@@ -9,6 +9,7 @@ use super::{
     ConfigError, Environment, Process, Whole, credential,
     credential::Names,
     handover::{SECRETS, Secrets},
+    run::organization,
 };
 use crate::{
     config::{ConnectionSettings, TokenConfig, quantity},
@@ -109,8 +110,7 @@ impl CleanArgs {
         secrets: &Secrets,
         problems: &mut ConfigError,
     ) -> Option<CleanConfig> {
-        let url = self.url.unwrap_or_default();
-        let organization = problems.take("AZP_URL", OrganizationUrl::parse(&url));
+        let organization = organization(self.url, problems);
         let names = Names {
             client: self.client_id,
             tenant: self.tenant_id,

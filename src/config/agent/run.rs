@@ -252,7 +252,7 @@ impl RunArgs {
         secrets: &Secrets,
         problems: &mut ConfigError,
     ) -> Option<RunConfig> {
-        let organization = self.organization(problems);
+        let organization = organization(self.url.clone(), problems);
         let name = named(self.name.clone()).or_else(home::host);
         if name.is_none() {
             problems.add(
@@ -332,16 +332,6 @@ impl RunArgs {
         }
     }
 
-    fn organization(&self, problems: &mut ConfigError) -> Option<OrganizationUrl> {
-        let Some(url) = named(self.url.clone()) else {
-            let what = "is not set; set the organization's address, such as \
-                        https://dev.azure.com/contoso";
-            problems.add("AZP_URL", what);
-            return None;
-        };
-        problems.take("AZP_URL", OrganizationUrl::parse(&url))
-    }
-
     fn capabilities(&self, problems: &mut ConfigError) -> Option<Capabilities> {
         match Capabilities::parse(&self.capabilities) {
             Ok(capabilities) => Some(capabilities),
@@ -376,4 +366,18 @@ fn or<'a>(given: &'a str, usual: &'a str) -> &'a str {
         "" => usual,
         given => given,
     }
+}
+
+/// The organization, or the problem noted.
+pub(super) fn organization(
+    url: Option<String>,
+    problems: &mut ConfigError,
+) -> Option<OrganizationUrl> {
+    let Some(url) = named(url) else {
+        let what = "is not set; set the organization's address, such as \
+                    https://dev.azure.com/contoso";
+        problems.add("AZP_URL", what);
+        return None;
+    };
+    problems.take("AZP_URL", OrganizationUrl::parse(&url))
 }
