@@ -30,6 +30,14 @@ const MOMENT: Duration = Duration::from_secs(60);
 const MOST_QUICK_UPDATES: u32 = 3;
 
 impl Life {
+    /// Lets a listener go that has ended; its jobs stay counted.
+    pub(super) fn part_with_listener(&mut self) {
+        if let Some(ended) = self.listener.take() {
+            self.jobs_before += ended.jobs();
+            self.board.jobs(self.jobs_before);
+        }
+    }
+
     /// A worker outlives its listener for a moment only: it ends when it cannot
     /// reach it. A listener outlives its script when somebody kills that, and goes
     /// on to run jobs. Another listener may not come in the way of either.
@@ -76,11 +84,7 @@ impl Life {
         if ended > 0 {
             tracing::info!(processes = ended, "what the job left running is ended");
         }
-        let owner = self.config.owner.as_deref();
-        if let Err(error) =
-            self.folder
-                .declare(&self.config.capabilities, &self.config.variables, owner)
-        {
+        if let Err(error) = self.declare() {
             tracing::warn!(%error, "the next job finds what the last one declared");
         }
         match self.folder.clean_work() {

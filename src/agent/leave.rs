@@ -28,7 +28,7 @@ use crate::{
 const MOST_RESTARTS: u32 = 5;
 
 /// So many refusals for want of rights, one after the other and with growing
-/// pauses (some four seconds in all), are believed: a token that is just being
+/// pauses (some two seconds in all), are believed: a token that is just being
 /// renewed, or a sign-in page in the wrong place, passes.
 pub(super) const MOST_REFUSALS: u32 = 4;
 
@@ -44,7 +44,8 @@ const LEAST_ANSWER: Duration = Duration::from_secs(1);
 /// How far the leaving has come.
 struct Leaving {
     server: Standing,
-    /// No time passes while a job is known.
+    /// Until when a silent server is asked: later and later, while a job runs here
+    /// or the server says that there is one.
     until: Instant,
     restarts: u32,
     pause: Duration,
@@ -239,7 +240,7 @@ impl Life {
             let script = self.listener.as_mut();
             let script = script.and_then(|script| script.is_alive().then(|| script.pid()));
             let Some(pid) = family.listener.or(script) else {
-                self.listener = None;
+                self.part_with_listener();
                 return;
             };
             // The script first, where it has not yet started the listener; then

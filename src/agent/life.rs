@@ -209,11 +209,21 @@ impl Life {
             }
         }
         self.folder.make_work()?;
-        let owner = self.config.owner.as_deref();
-        self.folder
-            .declare(&self.config.capabilities, &self.config.variables, owner)?;
+        self.declare()?;
         self.write_profiles();
         Ok(!self.stop.is_cancelled())
+    }
+
+    /// Writes what the agent declares.
+    pub(super) fn declare(&self) -> Result<(), FolderError> {
+        let RunConfig {
+            capabilities,
+            variables,
+            owner,
+            ..
+        } = &self.config;
+        self.folder
+            .declare(capabilities, variables, owner.as_deref())
     }
 
     /// A job that needs no AWS works without them, so that a failure is told and
@@ -259,17 +269,13 @@ impl Life {
                 }
             };
             let had_job = self.listener.as_ref().is_some_and(Listener::had_job);
-            if matches!(followed, Followed::Ended(_)) {
-                self.jobs_before += self.listener.as_ref().map_or(0, Listener::jobs);
-                self.board.jobs(self.jobs_before);
-            }
             self.worked |= had_job;
             dirty |= had_job;
             let exit = match followed {
                 Followed::Leave(reason) => return Some(reason),
                 Followed::Ended(exit) => exit,
             };
-            self.listener = None;
+            self.part_with_listener();
             self.wait_for_the_last().await;
             let single = self.config.mode == Mode::Once;
             let lived = begun.elapsed();
@@ -302,7 +308,7 @@ impl Life {
         let nudge = self.observer.nudge();
         let started = Listener::start(&self.children, &self.folder, &self.environment, once, nudge);
         // One that ended while this agent was leaving is replaced here.
-        self.jobs_before += self.listener.as_ref().map_or(0, Listener::jobs);
+        self.part_with_listener();
         self.listener = Some(started?);
         Ok(())
     }

@@ -58,18 +58,9 @@ enum Command {
 pub fn main() -> ExitCode {
     // First of all, so that no library chooses one by itself.
     crate::azure::install_crypto_provider();
-    let cli = match Cli::try_parse() {
+    let cli = match parsed::<Cli>() {
         Ok(cli) => cli,
-        Err(error) => {
-            // The text goes to standard output for --help, else to standard
-            // error; there is nobody to tell when that fails.
-            let _ = error.print();
-            return if error.use_stderr() {
-                USAGE.into()
-            } else {
-                ExitCode::SUCCESS
-            };
-        }
+        Err(code) => return code,
     };
     match run(cli.command) {
         Ok(code) => code,
@@ -82,6 +73,21 @@ pub fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The arguments of this process; where they are wrong, or help was asked for, it
+/// is said, and this is the exit code.
+fn parsed<C: Parser>() -> Result<C, ExitCode> {
+    C::try_parse().map_err(|error| {
+        // The text goes to standard output for --help, else to standard
+        // error; there is nobody to tell when that fails.
+        let _ = error.print();
+        if error.use_stderr() {
+            USAGE.into()
+        } else {
+            ExitCode::SUCCESS
+        }
+    })
 }
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {

@@ -7,56 +7,27 @@
 use prometheus::{GaugeVec, Opts, Registry, TextEncoder};
 
 use super::{
-    descriptions::{Description, Kind},
+    descriptions::{Description, describe},
     metrics::{counters, registered},
 };
 
-const INFO: Description = Description {
-    name: "azp_agent_info",
-    kind: Kind::Gauge,
-    labels: &["version", "pool", "agent"],
-    help: "Always 1; the labels tell which agent this is.",
-};
-const PHASE: Description = Description {
-    name: "azp_agent_phase",
-    kind: Kind::Gauge,
-    labels: &["phase"],
-    help: "1 for what the agent does now, 0 for what else it could do.",
-};
-const JOB_SECONDS: Description = Description {
-    name: "azp_agent_job_running_seconds",
-    kind: Kind::Gauge,
-    labels: &[],
-    help: "For how long a job has been running; absent while none runs.",
-};
-const JOBS: Description = Description {
-    name: "azp_agent_jobs_total",
-    kind: Kind::Counter,
-    labels: &[],
-    help: "Jobs that were run here.",
-};
-const CRASHES: Description = Description {
-    name: "azp_agent_listener_crashes_total",
-    kind: Kind::Counter,
-    labels: &[],
-    help: "Ends of the listener that nobody asked for.",
-};
-const UPDATES: Description = Description {
-    name: "azp_agent_updates_total",
-    kind: Kind::Counter,
-    labels: &[],
-    help: "Updates of the agent's software; each could be spared by a newer image.",
-};
-const ONLINE: Description = Description {
-    name: "azp_agent_online",
-    kind: Kind::Gauge,
-    labels: &[],
-    help: "1 when the server last said that the agent is online, 0 when offline; absent until asked.",
-};
-
-/// Every metric of `azp-agent`.
-pub const AGENT_METRICS: &[Description] =
-    &[INFO, PHASE, JOB_SECONDS, JOBS, CRASHES, UPDATES, ONLINE];
+describe! {
+    AGENT_METRICS, "Every metric of `azp-agent`.";
+    INFO: Gauge "azp_agent_info" ["version", "pool", "agent"],
+        "Always 1; the labels tell which agent this is.";
+    PHASE: Gauge "azp_agent_phase" ["phase"],
+        "1 for what the agent does now, 0 for what else it could do.";
+    JOB_SECONDS: Gauge "azp_agent_job_running_seconds" [],
+        "For how long a job has been running; absent while none runs.";
+    JOBS: Counter "azp_agent_jobs_total" [],
+        "Jobs that were run here.";
+    CRASHES: Counter "azp_agent_listener_crashes_total" [],
+        "Ends of the listener that nobody asked for.";
+    UPDATES: Counter "azp_agent_updates_total" [],
+        "Updates of the agent's software; each could be spared by a newer image.";
+    ONLINE: Gauge "azp_agent_online" [],
+        "1 when the server last said that the agent is online, 0 when offline; absent until asked.";
+}
 
 /// What is known of an agent at one moment.
 #[derive(Clone, Debug)]

@@ -29,23 +29,26 @@ pub struct Description {
 }
 
 macro_rules! describe {
-    ($($constant:ident: $kind:ident $name:literal $labels:expr, $help:literal;)*) => {
+    ($table:ident, $what:literal; $($constant:ident: $kind:ident $name:literal $labels:expr, $help:literal;)*) => {
         $(
             #[doc = $help]
-            pub const $constant: Description = Description {
+            pub const $constant: $crate::telemetry::descriptions::Description = $crate::telemetry::descriptions::Description {
                 name: $name,
-                kind: Kind::$kind,
+                kind: $crate::telemetry::descriptions::Kind::$kind,
                 labels: &$labels,
                 help: $help,
             };
         )*
 
-        /// Every metric.
-        pub const METRICS: &[Description] = &[$($constant),*];
+        #[doc = $what]
+        pub const $table: &[$crate::telemetry::descriptions::Description] = &[$($constant),*];
     };
 }
 
+pub(super) use describe;
+
 describe! {
+    METRICS, "Every metric of `azp-scaler`.";
     BUILD_INFO: Gauge "azp_build_info" ["version"],
         "Always 1; the label tells the version that runs.";
     GRPC_REQUESTS: Counter "azp_grpc_requests_total" ["rpc", "code"],

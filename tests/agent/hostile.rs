@@ -5,10 +5,13 @@ use std::{fs, os::unix::fs::PermissionsExt as _, time::Duration};
 
 use azp_scaler::{
     domain::job::{JobResult, JobState},
-    emulator::{AgentPackage, Fault, FaultKind, Order, Settings},
+    emulator::{Fault, FaultKind, Order, Settings},
 };
 
-use crate::stage::{POOL, Pod, Stage, Start};
+use crate::{
+    life::with_package,
+    stage::{POOL, Pod, Stage, Start},
+};
 
 const SUCCEEDED: JobState = JobState::Finished(JobResult::Succeeded);
 const UNTIL_TOLD: &str = "until [ -e \"$HOME/go\" ]; do sleep 0.02; done; echo done";
@@ -93,17 +96,7 @@ async fn a_script_that_a_job_replaced_never_gets_the_token() {
 #[tokio::test(flavor = "multi_thread")]
 async fn after_an_update_there_is_one_listener() {
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("agent.tar.gz");
-    azp_stand_in::package("4.261.0", &file).unwrap();
-    let stage = Stage::with(Settings {
-        packages: vec![AgentPackage {
-            platform: "linux-x64".into(),
-            version: "4.261.0".into(),
-            file,
-        }],
-        ..Settings::default()
-    })
-    .await;
+    let stage = with_package(&folder, "4.261.0").await;
     let mut pod = stage.pod("agent-1", &Start::default());
     stage.until_online("agent-1").await;
     let version = "4.261.0".into();
@@ -148,17 +141,7 @@ async fn an_output_that_nobody_reads_any_more_ends_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_update_that_comes_with_the_one_job_does_not_keep_it_for_ever() {
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("agent.tar.gz");
-    azp_stand_in::package("4.261.0", &file).unwrap();
-    let stage = Stage::with(Settings {
-        packages: vec![AgentPackage {
-            platform: "linux-x64".into(),
-            version: "4.261.0".into(),
-            file,
-        }],
-        ..Settings::default()
-    })
-    .await;
+    let stage = with_package(&folder, "4.261.0").await;
     let mut pod = stage.pod("agent-1", &Start::default().argument("--once"));
     stage.until_online("agent-1").await;
     let job = stage.queue(&[UNTIL_TOLD]);

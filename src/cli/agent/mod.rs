@@ -13,7 +13,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use super::{CONFIG, USAGE};
+use super::{CONFIG, parsed};
 use crate::{
     agent::memory,
     config::{
@@ -57,17 +57,9 @@ pub fn main() -> ExitCode {
     // A probe is started with the whole environment of the container, the token
     // among it, and a job runs beside it.
     memory::shut();
-    let cli = match Cli::try_parse() {
+    let cli = match parsed::<Cli>() {
         Ok(cli) => cli,
-        Err(error) => {
-            // There is nobody to tell when that fails.
-            let _ = error.print();
-            return if error.use_stderr() {
-                USAGE.into()
-            } else {
-                ExitCode::SUCCESS
-            };
-        }
+        Err(code) => return code,
     };
     match command(cli.command) {
         Ok(code) => code,
