@@ -14,10 +14,11 @@ use std::{
 
 const SCALER: &str = "images/scaler/Dockerfile";
 const AGENT: &str = "images/agent/Dockerfile";
-const SCRIPTS: [&str; 6] = [
+const SCRIPTS: [&str; 7] = [
     "images/base",
     "images/build",
     "images/stand-ins",
+    "images/trial",
     "images/update-versions",
     "images/agent/fetch",
     "images/agent/install-packages",

@@ -12,6 +12,8 @@
 )]
 
 mod agent;
+#[path = "../support/built_images.rs"]
+mod built_images;
 mod fetch;
 mod image;
 mod scaler;
@@ -19,34 +21,14 @@ mod update;
 mod web;
 
 use std::{
-    path::{Path, PathBuf},
     process::{Command, Output},
+    sync::LazyLock,
 };
 
-/// The top of the tree.
-fn top() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
+use built_images::{Built, script, top};
 
-/// A script of the tree, in an environment that has nothing of cargo's in it.
-fn script(name: &str) -> Command {
-    let mut command = Command::new(top().join(name));
-    command.current_dir(top()).env_clear();
-    for name in [
-        "PATH",
-        "HOME",
-        "XDG_CACHE_HOME",
-        "CARGO_HOME",
-        "RUSTUP_HOME",
-        "AZP_TOOLS_DIR",
-        "AZP_IMAGES_DIR",
-    ] {
-        if let Some(value) = std::env::var_os(name) {
-            command.env(name, value);
-        }
-    }
-    command
-}
+/// Both, built once.
+static BUILT: LazyLock<Built> = LazyLock::new(|| Built::make().unwrap());
 
 /// Everything that a program said.
 fn said(output: &Output) -> String {
@@ -61,20 +43,4 @@ fn run(command: &mut Command) -> String {
         .unwrap_or_else(|error| panic!("{command:?}: {error}"));
     assert!(output.status.success(), "{command:?}:\n{}", said(&output));
     String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-/// Builds an image unless it is there as it should be, and says where.
-fn build(what: &str, options: &[&str]) -> PathBuf {
-    let out = top().join("target/images/tested");
-    run(script("images/build")
-        .args(["--engine", "kaniko", "--out"])
-        .arg(&out)
-        .args(options)
-        .arg(what));
-    let arch = if cfg!(target_arch = "x86_64") {
-        "amd64"
-    } else {
-        "arm64"
-    };
-    out.join(format!("azp-{what}-{arch}.tar"))
 }

@@ -4,9 +4,9 @@ use std::{fs, sync::LazyLock};
 
 use serde_json::json;
 
-use super::{build, image::Image, said};
+use super::{BUILT, image::Image, said};
 
-static IMAGE: LazyLock<Image> = LazyLock::new(|| Image::open(&build("scaler", &[])));
+static IMAGE: LazyLock<Image> = LazyLock::new(|| Image::open(&BUILT.scaler));
 
 const PROGRAM: &str = "usr/local/bin/azp-scaler";
 

@@ -18,7 +18,8 @@ const NAMESPACE: &str = "keda";
 /// Registers KEDA's kinds and waits until the apiserver serves them.
 pub(crate) fn define(site: &Site<'_>, kubectl: &Kubectl) -> Result<()> {
     kubectl.run(&["create", "namespace", NAMESPACE], "")?;
-    let definitions = site.tools.path("keda-crds")?.display().to_string();
+    let definitions = site.tools.path("keda-manifests")?.join("crd/bases");
+    let definitions = definitions.display().to_string();
     // Server-side, since the definitions are longer than an annotation can be.
     kubectl.run(&["apply", "--server-side", "--filename", &definitions], "")?;
     let timeout = format!("--timeout={}s", START.as_secs());

@@ -98,7 +98,7 @@ mod tests {
             "kubectl",
             "keda-operator",
             "keda-adapter",
-            "keda-crds",
+            "keda-manifests",
         ] {
             assert!(
                 tools.version(name).starts_with('v'),
