@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::certificates::Certificates;
-use crate::control_plane::{self, Ports, Site};
+use crate::control_plane;
 use crate::error::{Doing, Error, Result};
-use crate::keda;
 use crate::kubectl::Kubectl;
+use crate::node::{Node, NodeOptions};
 use crate::process::{Keeper, Process, log_tail};
+use crate::start::Parts;
 use crate::tools::Tools;
 use crate::watch::{Lines, Watch};
 
@@ -21,9 +21,14 @@ pub struct Options {
     /// Where its files lie while it runs; a new directory under the system's
     /// temporary one when `None`. Must be absent or empty.
     pub directory: Option<PathBuf>,
-    /// Whether KEDA runs. Without it there are its kinds, and nobody who acts on
-    /// them.
+    /// Whether KEDA runs: as pods where there is a node, else as processes.
+    /// Without it there are its kinds, and nobody who acts on them.
     pub keda: bool,
+    /// The node, if there is to be one. Without it pods stay Pending, and the
+    /// start takes a third of the time.
+    pub node: Option<NodeOptions>,
+    /// Is told what the start is at.
+    pub progress: fn(&str),
 }
 
 impl Default for Options {
@@ -32,15 +37,17 @@ impl Default for Options {
             hpa_sync_period: Duration::from_secs(15),
             directory: None,
             keda: true,
+            node: None,
+            progress: |_| {},
         }
     }
 }
 
-/// A running control plane with KEDA. Dropping it ends and removes all of it.
+/// A running cluster. Dropping it ends and removes all of it.
 #[derive(Debug)]
 pub struct Cluster {
     // Dropped, and so killed, before the keeper removes the directory.
-    programs: Vec<Process>,
+    parts: Parts,
     kubectl: Kubectl,
     keeper: Keeper,
 }
@@ -74,53 +81,47 @@ impl Cluster {
                 .keep(),
         };
         let keeper = Keeper::take(&directory)?;
+        if options.node.is_some() {
+            Node::check_machine(keeper.directory())?;
+        }
         let kubectl = Kubectl::new(tools.path("kubectl")?, keeper.directory());
         // From here on a failure drops the cluster, and with it what has started.
         let mut cluster = Cluster {
-            programs: Vec::new(),
+            parts: Parts::default(),
             kubectl,
             keeper,
         };
-        cluster.start_programs(options, tools)?;
+        let directory = cluster.keeper.directory();
+        cluster
+            .parts
+            .start(options, tools, directory, &cluster.kubectl)?;
         Ok(cluster)
-    }
-
-    fn start_programs(&mut self, options: &Options, tools: &Tools) -> Result<()> {
-        let directory = self.keeper.directory().to_owned();
-        let certificates = directory.join("certificates");
-        std::fs::create_dir_all(&certificates)
-            .doing(|| format!("making {}", certificates.display()))?;
-        let site = Site {
-            directory: &directory,
-            tools,
-            ports: Ports::find()?,
-            certificates: Certificates::make(&certificates)?,
-        };
-        control_plane::write_access(&site)?;
-        let kubectl = &self.kubectl;
-        let programs = &mut self.programs;
-
-        programs.push(control_plane::etcd(&site)?);
-        programs.push(control_plane::apiserver(&site, kubectl)?);
-        programs.push(control_plane::scheduler(&site)?);
-        let controllers = control_plane::controller_manager(&site, options.hpa_sync_period)?;
-        keda::define(&site, kubectl)?;
-        if !options.keda {
-            control_plane::until_controllers_work(kubectl, &controllers)?;
-            programs.push(controllers);
-            return Ok(());
-        }
-        let operator = keda::operator(&site)?;
-        let adapter = keda::adapter(&site)?;
-        control_plane::until_controllers_work(kubectl, &controllers)?;
-        keda::until_ready(&site, kubectl, &operator, &adapter)?;
-        programs.extend([controllers, operator, adapter]);
-        Ok(())
     }
 
     /// The file for `KUBECONFIG`.
     pub fn kubeconfig(&self) -> PathBuf {
         self.directory().join("kubeconfig")
+    }
+
+    /// The node, if the cluster was started with one.
+    pub fn node(&self) -> Option<&Node> {
+        self.parts.node.as_ref()
+    }
+
+    /// The addresses of the pods that a selector such as `app=agent` names; those
+    /// that have none yet are left out. This machine reaches them.
+    ///
+    /// # Errors
+    /// With kubectl's own message when it refuses.
+    pub fn pod_ips(&self, namespace: &str, selector: &str) -> Result<Vec<String>> {
+        let answer = self.kubectl(&[
+            "get",
+            "pods",
+            &format!("--namespace={namespace}"),
+            &format!("--selector={selector}"),
+            "--output=jsonpath={.items[*].status.podIP}",
+        ])?;
+        Ok(answer.split_whitespace().map(str::to_owned).collect())
     }
 
     /// Where the cluster's files are; its logs under `logs/`.
@@ -299,7 +300,8 @@ impl Cluster {
     /// # Errors
     /// With the program's name and the end of its log.
     pub fn check(&self) -> Result<()> {
-        self.programs.iter().try_for_each(Process::check)
+        self.node().map_or(Ok(()), Node::check)?;
+        self.parts.programs.iter().try_for_each(Process::check)
     }
 
     /// Kills the apiserver; all the others stay, and miss it.
@@ -321,7 +323,7 @@ impl Cluster {
     }
 
     fn api_server(&self) -> Result<&Process> {
-        let mut programs = self.programs.iter();
+        let mut programs = self.parts.programs.iter();
         let found = programs.find(|program| program.name() == control_plane::API_SERVER);
         found.ok_or_else(|| Error::Answer {
             what: "the cluster's programs".to_owned(),
@@ -337,11 +339,7 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        // In the order of their start reversed nobody misses whom it needs; the
-        // state is thrown away, so none has to be asked politely.
-        while let Some(program) = self.programs.pop() {
-            drop(program);
-        }
+        drop(std::mem::take(&mut self.parts));
         self.keeper.end();
     }
 }

@@ -2,12 +2,12 @@
 //! command lines, and what tells that each is ready.
 
 use std::fs;
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::time::Duration;
 
 use crate::certificates::{Certificates, PROXY_CLIENT};
-use crate::error::{Doing, Result};
+use crate::error::{Doing, Error, Result};
 use crate::http;
 use crate::kubectl::Kubectl;
 use crate::process::Process;
@@ -20,10 +20,7 @@ pub(crate) const START: Duration = Duration::from_secs(120);
 /// The apiserver's name among the programs.
 pub(crate) const API_SERVER: &str = "kube-apiserver";
 
-/// The token of the cluster's only user, who may do everything.
-const TOKEN: &str = "azp-cluster-admin";
-
-/// The ports of a cluster, all on 127.0.0.1.
+/// The ports of a cluster, all on 127.0.0.1 but that of an apiserver with a node.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ports {
     pub(crate) etcd: u16,
@@ -72,6 +69,10 @@ pub(crate) struct Site<'a> {
     pub(crate) tools: &'a Tools,
     pub(crate) ports: Ports,
     pub(crate) certificates: Certificates,
+    /// Where the apiserver listens: where a node reaches it, if there is one.
+    pub(crate) address: Ipv4Addr,
+    /// The addresses of services.
+    pub(crate) services: String,
 }
 
 impl Site<'_> {
@@ -97,34 +98,43 @@ impl Site<'_> {
     }
 }
 
-/// Writes the kubeconfig and the apiserver's list of tokens.
+/// Writes the kubeconfig and the apiserver's list of tokens: one, of the only
+/// user, who may do everything. Pods reach the apiserver too, so it is a secret.
 pub(crate) fn write_access(site: &Site<'_>) -> Result<()> {
+    let token = random_token()?;
     let kubeconfig = format!(
         "apiVersion: v1
 kind: Config
 clusters:
 - name: azp-cluster
   cluster:
-    server: https://127.0.0.1:{}
+    server: https://{}:{}
     certificate-authority: {}
 users:
 - name: admin
   user:
-    token: {TOKEN}
+    token: {token}
 contexts:
 - name: azp-cluster
   context: {{cluster: azp-cluster, user: admin}}
 current-context: azp-cluster
 ",
+        site.address,
         site.ports.apiserver,
         site.certificates.authority.display(),
     );
-    let tokens = format!("{TOKEN},admin,admin,system:masters\n");
+    let tokens = format!("{token},admin,admin,system:masters\n");
     for (name, text) in [("kubeconfig", kubeconfig), ("tokens.csv", tokens)] {
         let path = site.directory.join(name);
         fs::write(&path, text).doing(|| format!("writing {}", path.display()))?;
     }
     Ok(())
+}
+
+fn random_token() -> Result<String> {
+    let mut bytes = [0; 16];
+    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| Error::Random)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// Starts etcd and waits until it answers.
@@ -156,15 +166,19 @@ pub(crate) fn etcd(site: &Site<'_>) -> Result<Process> {
 pub(crate) fn apiserver(site: &Site<'_>, kubectl: &Kubectl) -> Result<Process> {
     let certificates = &site.certificates;
     let file = |flag: &str, path: &Path| format!("--{flag}={}", path.display());
+    // Loopback is no endpoint that Kubernetes accepts; without a node nobody asks
+    // for the service `kubernetes`.
+    let reconciler = match site.address.is_loopback() {
+        true => "none",
+        false => "lease",
+    };
     let apiserver = site.start(
         API_SERVER,
         &[
             format!("--etcd-servers=http://127.0.0.1:{}", site.ports.etcd),
-            "--bind-address=127.0.0.1".to_owned(),
-            "--advertise-address=127.0.0.1".to_owned(),
-            // Loopback is no endpoint that Kubernetes accepts, and nobody here
-            // asks for the service `kubernetes`.
-            "--endpoint-reconciler-type=none".to_owned(),
+            format!("--bind-address={}", site.address),
+            format!("--advertise-address={}", site.address),
+            format!("--endpoint-reconciler-type={reconciler}"),
             format!("--secure-port={}", site.ports.apiserver),
             file("tls-cert-file", &certificates.server.0),
             file("tls-private-key-file", &certificates.server.1),
@@ -177,8 +191,13 @@ pub(crate) fn apiserver(site: &Site<'_>, kubectl: &Kubectl) -> Result<Process> {
                 &certificates.service_account.1,
             ),
             "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
-            "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
+            format!("--service-cluster-ip-range={}", site.services),
             "--allow-privileged=true".to_owned(),
+            // How logs and exec come from a node.
+            file("kubelet-client-certificate", &certificates.kubelet_client.0),
+            file("kubelet-client-key", &certificates.kubelet_client.1),
+            file("kubelet-certificate-authority", &certificates.authority),
+            "--kubelet-preferred-address-types=InternalIP".to_owned(),
             // The aggregation layer, through which the HPA reads KEDA's metrics.
             file("requestheader-client-ca-file", &certificates.authority),
             format!("--requestheader-allowed-names={PROXY_CLIENT}"),
@@ -217,6 +236,11 @@ pub(crate) fn controller_manager(site: &Site<'_>, hpa_sync_period: Duration) -> 
             ),
             format!("--root-ca-file={}", site.certificates.authority.display()),
             "--leader-elect=false".to_owned(),
+            // It makes this directory, by default under /usr.
+            format!(
+                "--flex-volume-plugin-dir={}",
+                site.directory.join("volume-plugins").display()
+            ),
             // The default of 20 is for controllers that share an apiserver with a
             // thousand nodes; a hundred Jobs would take half a minute to end.
             "--kube-api-qps=200".to_owned(),
@@ -230,8 +254,8 @@ pub(crate) fn controller_manager(site: &Site<'_>, hpa_sync_period: Duration) -> 
     )
 }
 
-/// Starts the scheduler. It has no node to give a pod to; it is here so that
-/// pods are Pending for the reason that they would have on a full cluster.
+/// Starts the scheduler. Without a node it is here so that pods are Pending for
+/// the reason that they would have on a full cluster.
 pub(crate) fn scheduler(site: &Site<'_>) -> Result<Process> {
     site.start(
         "kube-scheduler",

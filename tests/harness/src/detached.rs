@@ -13,10 +13,13 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::error::{Doing, Error, Result};
-use crate::process::{Keeper, marker};
+use crate::process::{Keeper, is_empty, marker};
 
 /// The last line of a holder whose cluster is ready.
 pub const READY: &str = "ready";
+
+/// How a line begins in which a holder tells what it is at.
+pub const STEP: &str = "step: ";
 
 /// What lies in the directory of a detached cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,9 +60,7 @@ impl Detached {
         let mark = match File::open(marker(&self.directory)) {
             Ok(mark) => mark,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                let empty = fs::read_dir(&self.directory)
-                    .map_or(true, |mut entries| entries.next().is_none());
-                return match empty {
+                return match is_empty(&self.directory) {
                     true => Ok(State::Absent),
                     false => Err(Error::ForeignDirectory(self.directory.clone())),
                 };
@@ -71,6 +72,10 @@ impl Detached {
             Err(TryLockError::Error(error)) => Err(error).doing(what),
             Err(TryLockError::WouldBlock) => {
                 let answer = fs::read_to_string(marker(&self.directory)).doing(what)?;
+                // Not the owner, who is dead: its keeper is at work.
+                if answer.starts_with("ending") {
+                    return Ok(State::Leftover);
+                }
                 let owner = answer.trim().parse();
                 owner.map(State::Running).map_err(|_| Error::Answer {
                     what: what(),
@@ -82,11 +87,12 @@ impl Detached {
 
     /// Clears what a killed cluster left, then runs `holder` (this program, with
     /// the arguments that make it hold a cluster) and waits until it says
-    /// [`READY`].
+    /// [`READY`]. `progress` is told the rest of every line that begins with
+    /// [`STEP`].
     ///
     /// # Errors
     /// With what the holder said when it ends before that.
-    pub fn up(&self, mut holder: Command) -> Result<()> {
+    pub fn up(&self, mut holder: Command, mut progress: impl FnMut(&str)) -> Result<()> {
         if self.state()? == State::Leftover {
             Keeper::clear_leftovers(&self.directory)?;
         }
@@ -106,7 +112,10 @@ impl Detached {
                 if line == READY {
                     return Ok(());
                 }
-                said.push(line);
+                match line.strip_prefix(STEP) {
+                    Some(step) => progress(step),
+                    None => said.push(line),
+                }
             }
         }
         let status = child.wait().doing(what)?;
@@ -121,7 +130,7 @@ impl Detached {
     /// there.
     ///
     /// # Errors
-    /// When it is still there after twenty seconds.
+    /// When it is still there after five minutes.
     pub fn down(&self) -> Result<State> {
         let state = self.state()?;
         match state {
@@ -135,7 +144,8 @@ impl Detached {
                     .doing(what)?;
             }
         }
-        let within = Duration::from_secs(20);
+        // A second, unless a node's images are on a disk that is busy.
+        let within = Duration::from_secs(300);
         let deadline = Instant::now() + within;
         // The keeper is a child of a process that is gone: nobody can wait for
         // it, only for what it does.

@@ -63,6 +63,60 @@ pub enum Error {
     /// A certificate could not be made.
     #[error("making a certificate failed: {0}")]
     Certificate(#[from] rcgen::Error),
+    /// A cluster with a node did not come to its end of starting.
+    #[error("{why}\nwhat there was:\n{state}")]
+    Start {
+        /// What failed.
+        why: String,
+        /// The node, its pods, the events and the ends of the logs.
+        state: String,
+    },
+    /// containerd refused.
+    #[error("ctr {arguments} failed: {stderr}")]
+    Containerd {
+        /// What it was asked.
+        arguments: String,
+        /// What it said.
+        stderr: String,
+    },
+    /// A node is started by root alone.
+    #[error(
+        "a node needs root: it mounts and makes links; start as root, or without a node (--no-node)"
+    )]
+    NotRoot,
+    /// A program that the system brings is not there.
+    #[error(
+        "{program} is not on the PATH, and a node needs it: install the package {package} (apt-get install {package}), or start without a node (--no-node)"
+    )]
+    SystemProgramMissing {
+        /// Which one.
+        program: &'static str,
+        /// Debian's package of it.
+        package: &'static str,
+    },
+    /// All places of nodes are taken.
+    #[error(
+        "no place for another node: each of 10.200.0.0/16 to 10.215.0.0/16 belongs to a running node or is routed elsewhere; stop one, or start without a node (--no-node)"
+    )]
+    NoPlace,
+    /// What a killed run left cannot be removed.
+    #[error(
+        "what a killed node left cannot be removed: its processes are those in the cgroups named {0}; end them and start again"
+    )]
+    Leftover(String),
+    /// A node cannot have its files there.
+    #[error(
+        "a node cannot have its files in {directory}: {why}; name another directory with --dir"
+    )]
+    UnfitDirectory {
+        /// Where they were to be.
+        directory: PathBuf,
+        /// Why not.
+        why: String,
+    },
+    /// The system has no random bytes.
+    #[error("the system gives no random bytes")]
+    Random,
     /// The system refused.
     #[error("{what}: {source}")]
     Io {
@@ -77,7 +131,12 @@ impl Error {
     /// Whether a program found its port taken: between the moment a port was
     /// found free and the moment it is bound, anybody can take it.
     pub(crate) fn is_port_taken(&self) -> bool {
-        matches!(self, Error::Program { log, .. } if log.contains("address already in use"))
+        let said = match self {
+            Error::Program { log, .. } => log,
+            Error::Start { why, .. } => why,
+            _ => return false,
+        };
+        said.contains("address already in use")
     }
 }
 

@@ -1,13 +1,16 @@
-//! A real Kubernetes control plane with the real KEDA, on this machine.
+//! A real Kubernetes with the real KEDA, on this machine.
 //!
-//! etcd, kube-apiserver, kube-controller-manager, kube-scheduler and KEDA's
-//! operator and metrics adapter run as plain processes on free ports of
-//! 127.0.0.1, in a directory of their own. There is no node: pods stay Pending,
-//! and the replicas of a Deployment are what a test looks at. Several clusters
-//! can run side by side.
+//! etcd, kube-apiserver, kube-controller-manager and kube-scheduler run as plain
+//! processes in a directory of their own. With a node, kubelet, containerd and
+//! kube-proxy run beside them in namespaces of their own, and CoreDNS and KEDA as
+//! pods on it. Without one, KEDA's operator and metrics adapter are processes
+//! too, pods stay Pending, and the replicas of a Deployment are what a test looks
+//! at. Several clusters can run side by side.
 //!
 //! The invariant: when a [`Cluster`] ends, by [`Cluster::stop`], by a drop, a
-//! panic or a SIGKILL of its owner, no process and no file of it is left.
+//! panic or a SIGKILL of its owner, nothing of it is left: no process, file,
+//! mount, link, table of nft or cgroup. If its keeper is killed as well, the next
+//! start of a node clears them.
 //! Nothing here imports the scaler: a test brings it as a program.
 
 mod certificates;
@@ -17,15 +20,18 @@ mod detached;
 mod error;
 mod keda;
 mod kubectl;
+mod node;
 mod process;
+mod start;
 mod tools;
 mod watch;
 
 pub mod http;
 
 pub use cluster::{Cluster, Options};
-pub use detached::{Detached, READY, State};
+pub use detached::{Detached, READY, STEP, State};
 pub use error::{Error, Result};
+pub use node::{Node, NodeOptions, ProgramImage};
 pub use process::Process;
 pub use tools::Tools;
 pub use watch::{Change, Event, Lines, Watch};

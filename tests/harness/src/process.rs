@@ -9,6 +9,7 @@
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -18,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Doing, Error, Result};
 
-const KEEPER: &str = include_str!("keeper.sh");
+const KEEPER: &str = concat!(include_str!("node/clear.sh"), include_str!("keeper.sh"));
 /// How much of a log an error shows.
 const TAIL_LINES: usize = 25;
 /// Lines of a program that wait for a reader; what nobody reads is dropped.
@@ -31,8 +32,9 @@ pub(crate) struct Keeper {
     /// Taken at the end; the keeper acts when it is closed.
     pipe: Option<ChildStdin>,
     child: Child,
-    /// Locked as long as the owner lives, so that anybody can see that it does.
-    _mark: File,
+    /// Locked as long as the owner lives, so that anybody can see that it does;
+    /// the keeper wants the lock in its turn.
+    mark: Option<File>,
 }
 
 impl Keeper {
@@ -42,6 +44,9 @@ impl Keeper {
             let path = directory.join(part);
             fs::create_dir_all(&path).doing(|| format!("making {}", path.display()))?;
         }
+        // The keys and the admin's token are nobody else's.
+        fs::set_permissions(directory, fs::Permissions::from_mode(0o700))
+            .doing(|| format!("closing {}", directory.display()))?;
         let directory = directory
             .canonicalize()
             .doing(|| format!("resolving {}", directory.display()))?;
@@ -55,7 +60,7 @@ impl Keeper {
             directory,
             pipe,
             child,
-            _mark: mark,
+            mark: Some(mark),
         })
     }
 
@@ -66,14 +71,15 @@ impl Keeper {
     /// Ends what is left of a cluster whose owner is gone.
     pub(crate) fn clear_leftovers(directory: &Path) -> Result<()> {
         // As in `take`: the mark on the processes is the resolved path.
-        let directory = directory
-            .canonicalize()
-            .doing(|| format!("resolving {}", directory.display()))?;
+        let Ok(directory) = directory.canonicalize() else {
+            // Another keeper was faster.
+            return Ok(());
+        };
         let status = keeper_command(&directory)
             .stdin(Stdio::null())
             .status()
             .doing(|| "running the keeper (bash)".to_owned())?;
-        match status.success() {
+        match status.success() || is_empty(&directory) {
             true => Ok(()),
             false => Err(Error::ForeignDirectory(directory)),
         }
@@ -81,11 +87,17 @@ impl Keeper {
 
     /// Lets the keeper act and waits until it is done.
     pub(crate) fn end(&mut self) {
+        drop(self.mark.take());
         drop(self.pipe.take());
         // It ignores signals and always comes to its end; there is nothing to
         // be done about a failure of waiting for it.
         let _ = self.child.wait();
     }
+}
+
+/// Whether there is nothing in a directory, or no directory.
+pub(crate) fn is_empty(directory: &Path) -> bool {
+    fs::read_dir(directory).map_or(true, |mut entries| entries.next().is_none())
 }
 
 fn keeper_command(directory: &Path) -> Command {

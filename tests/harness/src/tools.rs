@@ -99,6 +99,18 @@ mod tests {
             "keda-operator",
             "keda-adapter",
             "keda-manifests",
+            "kubelet",
+            "kube-proxy",
+            "containerd",
+            "containerd-shim-runc-v2",
+            "ctr",
+            "loopback",
+            "ptp",
+            "host-local",
+            "portmap",
+            "pause",
+            "coredns",
+            "keda-webhooks",
         ] {
             assert!(
                 tools.version(name).starts_with('v'),
