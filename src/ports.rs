@@ -4,6 +4,7 @@
 //! list (for metrics), what to do about it (for people), and never a secret.
 
 pub mod packages;
+pub mod placeholders;
 pub mod registrations;
 
 use std::{sync::Arc, time::Duration};
@@ -310,6 +311,21 @@ impl ReadError {
         matches!(
             self,
             Self::Forbidden { .. } | Self::CredentialRejected { .. } | Self::CredentialExpired
+        )
+    }
+
+    /// May the same be answered well in a moment, without anybody's doing?
+    #[must_use]
+    pub const fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Self::AuthorityFailed { .. }
+                | Self::Throttled
+                | Self::Server { .. }
+                | Self::Unreachable { .. }
+                | Self::TimedOut { .. }
+                | Self::Cut { .. }
+                | Self::NotJson { .. }
         )
     }
 

@@ -61,7 +61,7 @@ metadata:
   name: linux
   namespace: ci
 spec:
-  scaleTargetRef: {{name: linux}}
+  minReplicaCount: 1
   maxReplicaCount: 50
   advanced: {{horizontalPodAutoscalerConfig: {{behavior: {{scaleUp: {{tolerance: \"0\"}}}}}}}}
   triggers:
@@ -85,7 +85,7 @@ apiVersion: keda.sh/v1alpha1
 kind: ScaledJob
 metadata: {{name: linux, namespace: ci}}
 spec:
-  jobTargetRef: {{}}
+  minReplicaCount: 1
   maxReplicaCount: 50
   rollout: {{strategy: gradual}}
   scalingStrategy: {{strategy: {strategy}}}
@@ -106,6 +106,49 @@ fn what_is_right_leaves_nothing_to_say() {
         &[],
     );
     check("", 0, &[]);
+}
+
+/// Where no agent may be registered, jobs fail at once; minReplicaCount is in line 7
+/// of a ScaledObject and in line 5 of a ScaledJob.
+#[test]
+fn what_may_go_to_zero_wants_a_placeholder() {
+    let missing = |at: &str| {
+        format!(
+            "-:{at}: notice: placeholder: is missing, and there may be no agent at all: then a job \
+             fails at once, unless another agent of the pool is registered that has what it asks \
+             for; register one that stays (azp-agent placeholder), and name it here"
+        )
+    };
+    let docker = ["poolName: linux", "capabilities: docker"];
+    for (least, wants) in [
+        ("minReplicaCount: 1", false),
+        ("minReplicaCount: 0", true),
+        ("cooldownPeriod: 60", true),
+        ("minReplicaCount: 2 # by day", false),
+    ] {
+        for (input, at) in [
+            (scaled_object(&docker), "13:5"),
+            (scaled_job("default", &docker), "11:5"),
+        ] {
+            let input = input.replace("minReplicaCount: 1", least);
+            let expected = missing(at);
+            let expected: &[&str] = if wants { &[&expected] } else { &[] };
+            check(&input, 0, expected);
+        }
+    }
+    let idle = scaled_object(&docker).replace(
+        "minReplicaCount: 1",
+        "minReplicaCount: 1\n  idleReplicaCount: 0",
+    );
+    check(&idle, 0, &[&missing("14:5")]);
+    for more in ["placeholder: linux-placeholder", "parent: linux-template"] {
+        let input = scaled_object(&["poolName: linux", more]);
+        check(
+            &input.replace("minReplicaCount: 1", "minReplicaCount: 0"),
+            0,
+            &[],
+        );
+    }
 }
 
 #[test]

@@ -191,6 +191,7 @@ fn refusal(keys: &[(&str, &str)], demands: &str, matched: &str) -> Option<String
         trigger: 0,
         profile: &trigger.profile,
         agents_named: &object.name,
+        placeholder: None,
         limit: None,
         jobs: None,
     };

@@ -72,6 +72,7 @@ fn contenders(profiles: &[Named], limit: Option<u32>) -> Vec<Contender<'_>> {
             trigger: 0,
             profile: &named.profile,
             agents_named: &named.object.name,
+            placeholder: None,
             limit,
             jobs: None,
         })

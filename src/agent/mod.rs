@@ -10,7 +10,7 @@
 //! the whole, with [`register`], [`listener`] (and its [`words`]), [`after`],
 //! [`between`], [`enabled`], [`leave`] and [`unregistered`] as its parts; [`session`]
 //! asks how the server sees it; [`board`] tells, at the [`door`]; [`memory`] hides what
-//! is held. [`clean`] is a command of its own.
+//! is held. [`clean`] and [`placeholder`] are commands of their own.
 
 mod after;
 pub mod aws;
@@ -27,6 +27,7 @@ mod life;
 mod listener;
 pub mod memory;
 mod observer;
+pub mod placeholder;
 mod processes;
 mod register;
 mod session;

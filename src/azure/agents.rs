@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// An agent alone may be as long as one in a list, in bytes.
-const AGENT_CAP: u64 = ELEMENT_CAP as u64;
+pub(super) const AGENT_CAP: u64 = ELEMENT_CAP as u64;
 
 const CAPABILITIES: (&str, &str) = ("includeCapabilities", "true");
 const ASSIGNED: (&str, &str) = ("includeAssignedRequest", "true");
@@ -221,7 +221,7 @@ impl Registrations for Client {
 
 impl Refused {
     /// The refusal of what was asked about an agent of this pool.
-    fn of(self, pool: PoolId) -> Self {
+    pub(super) fn of(self, pool: PoolId) -> Self {
         match self.is(NO_POOL) {
             Ok(_) => ReadError::PoolNotFound {
                 pool: PoolRef::Id(pool).to_string().into(),
@@ -243,7 +243,7 @@ impl Refused {
     }
 }
 
-fn path(pool: PoolId, agent: AgentId) -> String {
+pub(super) fn path(pool: PoolId, agent: AgentId) -> String {
     format!("pools/{pool}/agents/{agent}")
 }
 

@@ -8,8 +8,8 @@
 //! [`credential`] signs, [`connect`] knows the way, [`request`] asks, [`answer`]
 //! and [`pause`] tell what a head means, [`record`] keeps secrets out of errors,
 //! [`pages`] and [`stream`] cut a list into elements while it arrives, [`jobs`],
-//! [`pools`], [`agents`] and [`packages`] know their rows, and [`download`] fetches a
-//! package.
+//! [`pools`], [`agents`] and [`packages`] know their rows, [`placeholders`] adds agents,
+//! and [`download`] fetches a package.
 
 mod agents;
 mod answer;
@@ -20,6 +20,7 @@ mod jobs;
 mod packages;
 mod pages;
 mod pause;
+mod placeholders;
 mod pools;
 mod record;
 mod request;

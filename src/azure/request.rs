@@ -63,8 +63,12 @@ pub(super) struct Ask<'a> {
 #[derive(Clone, Copy)]
 pub(super) enum Act<'a> {
     Read,
+    /// To be there, as this JSON says.
+    Add(&'a str),
     /// To become what this JSON says.
     Change(&'a str),
+    /// To be this JSON, and nothing of what it was.
+    Replace(&'a str),
     Remove,
 }
 
@@ -226,10 +230,9 @@ impl Act<'_> {
     fn request(self, client: &reqwest::Client, url: Url) -> reqwest::RequestBuilder {
         match self {
             Self::Read => client.get(url),
-            Self::Change(json) => {
-                let request = client.patch(url).header(CONTENT_TYPE, "application/json");
-                request.body(json.to_owned())
-            }
+            Self::Add(json) => with_json(client.post(url), json),
+            Self::Change(json) => with_json(client.patch(url), json),
+            Self::Replace(json) => with_json(client.put(url), json),
             Self::Remove => client.delete(url),
         }
     }
@@ -237,24 +240,29 @@ impl Act<'_> {
     fn is_good(self, response: &Response) -> bool {
         let (status, headers) = (response.status(), response.headers());
         match self {
-            Self::Read | Self::Change(_) => answer::is_good(status, headers),
             Self::Remove => answer::is_done(status, headers),
+            _ => answer::is_good(status, headers),
         }
     }
 
     const fn right(self) -> Right {
         match self {
             Self::Read => Right::Read,
-            Self::Change(_) | Self::Remove => Right::Manage,
+            _ => Right::Manage,
         }
     }
 
     const fn version(self) -> Option<&'static (&'static str, &'static str)> {
         match self {
             Self::Read => None,
-            Self::Change(_) | Self::Remove => Some(&API_VERSION),
+            _ => Some(&API_VERSION),
         }
     }
+}
+
+fn with_json(request: reqwest::RequestBuilder, json: &str) -> reqwest::RequestBuilder {
+    let request = request.header(CONTENT_TYPE, "application/json");
+    request.body(json.to_owned())
 }
 
 // === impl Refused ===

@@ -10,6 +10,7 @@ mod demo;
 mod emulator;
 mod explain;
 mod plain;
+mod probe;
 mod serve;
 mod status_page;
 
@@ -17,10 +18,18 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::config::{CheckArgs, ConfigError, DemoArgs, EmulatorArgs, ExplainArgs, ServeArgs};
+use crate::config::{
+    CheckArgs, ConfigError, DemoArgs, EmulatorArgs, ExplainArgs, ProbeArgs, ServeArgs,
+};
 
 /// sysexits: the command line is wrong.
 const USAGE: u8 = 64;
+/// sysexits: a service is not there.
+const UNAVAILABLE: u8 = 69;
+/// sysexits: a failure that may pass.
+const TEMPORARY: u8 = 75;
+/// sysexits: not permitted.
+const NO_PERMISSION: u8 = 77;
 /// sysexits: the configuration is wrong.
 const CONFIG: u8 = 78;
 
@@ -51,6 +60,8 @@ enum Command {
     Explain(ExplainArgs),
     /// Check scaling objects in files, without a cluster.
     Check(CheckArgs),
+    /// Ask a scaler over gRPC whether it serves KEDA, as KEDA would reach it.
+    Probe(ProbeArgs),
 }
 
 /// Runs the program with the arguments of this process.
@@ -103,6 +114,10 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             return Ok(runtime.block_on(explain::explain(&config)));
         }
         Command::Check(args) => return check::check(&args.resolve()?),
+        Command::Probe(args) => {
+            let config = args.resolve()?;
+            return Ok(runtime.block_on(probe::probe(&config)));
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -59,6 +59,7 @@ pub(super) struct ProfileStatus {
     pub(super) max_agents: Option<u32>,
     pub(super) jobs_per_agent: u32,
     pub(super) matches: String,
+    pub(super) placeholder: Option<String>,
     pub(super) number: Option<u64>,
     pub(super) sum: Option<String>,
     pub(super) notices: Vec<String>,

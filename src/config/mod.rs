@@ -12,11 +12,13 @@ mod cluster;
 mod demo;
 mod emulator;
 mod explain;
+mod probe;
 mod quantity;
 mod secrets;
 mod serve;
 mod tenancy;
 mod tls;
+mod tree;
 
 use std::{env, fmt};
 
@@ -25,6 +27,7 @@ pub use cluster::{ClusterAccess, ClusterArgs, ClusterConfig};
 pub use demo::{DemoArgs, DemoConfig};
 pub use emulator::{EmulatorArgs, EmulatorConfig};
 pub use explain::{ExplainArgs, ExplainConfig, Subject};
+pub use probe::{ProbeArgs, ProbeConfig, ProbeTls};
 pub use serve::{ServeArgs, ServeConfig};
 pub use tenancy::{
     Application, ConnectionConfig, ConnectionSettings, CredentialConfig, DEFAULT_CREDENTIAL,

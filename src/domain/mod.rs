@@ -16,6 +16,7 @@ pub mod leftover;
 pub mod legacy;
 pub mod number;
 pub mod organization;
+pub mod placeholder;
 pub mod pool;
 pub mod profile;
 pub mod registration;

@@ -3,13 +3,14 @@
 //! May import: scaler, telemetry, shutdown, connection, config (where the files
 //! of TLS are). Invariant: it decides
 //! nothing; a call becomes a question to [`Answers`], and what comes back becomes
-//! a message or a status. Nothing outside knows tonic, but for the client and
-//! the messages in [`proto`].
+//! a message or a status. Nothing outside knows tonic, but for the messages in
+//! [`proto`]; [`health`] and the client are callers.
 //!
 //! [`Answers`]: crate::scaler::answers::Answers
 
 mod client;
 mod convert;
+mod health;
 mod incoming;
 mod limits;
 mod server;
@@ -18,6 +19,7 @@ mod streams;
 mod tls;
 
 pub use client::{CallError, Client, Metric};
+pub use health::{Unwell, probe};
 pub use server::{GrpcError, serve};
 pub use tls::{Tls, TlsError};
 

@@ -224,6 +224,7 @@ fn profile_status(
         max_agents: registered.declared.as_ref().map(|of| of.max_agents),
         jobs_per_agent: registered.trigger.jobs_per_agent,
         matches: matches(&registered.profile),
+        placeholder: registered.trigger.placeholder.as_deref().map(str::to_owned),
         number: number.filter(|_| !stale).map(|number| number.value()),
         sum: number.filter(|_| !stale).map(|number| number.to_string()),
         notices,

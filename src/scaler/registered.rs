@@ -223,6 +223,7 @@ impl Registered {
             trigger: self.key.trigger,
             profile: &self.profile,
             agents_named: named,
+            placeholder: self.trigger.placeholder.as_deref(),
             limit: declared.map(|declared| most(declared).saturating_mul(per_agent)),
             jobs,
         }

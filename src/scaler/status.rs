@@ -115,6 +115,9 @@ pub struct ProfileStatus {
     pub jobs_per_agent: u32,
     /// How it matches jobs, in words.
     pub matches: String,
+    /// The agent that holds the place of its agents, and is none of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub placeholder: Option<String>,
     /// The number, once the pool was read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub number: Option<u64>,

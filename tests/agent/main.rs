@@ -9,6 +9,7 @@ mod identity;
 mod killed;
 mod life;
 mod once;
+mod placeholder;
 mod secrets;
 mod stage;
 mod storm;

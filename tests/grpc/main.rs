@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests fail so")]
 
 mod down;
+mod probe;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -5,6 +5,7 @@
 mod authority;
 mod caller;
 mod change;
+mod probe;
 mod start;
 #[path = "../support/mod.rs"]
 mod support;

@@ -5,6 +5,7 @@
 //! before.
 
 mod clean;
+mod placeholder;
 mod probe;
 mod run;
 mod status;
@@ -18,7 +19,7 @@ use crate::{
     agent::memory,
     config::{
         ConfigError,
-        agent::{CleanArgs, ProbeArgs, RunArgs, StatusArgs, handover},
+        agent::{CleanArgs, PlaceholderArgs, ProbeArgs, RunArgs, StatusArgs, handover},
     },
 };
 
@@ -48,6 +49,18 @@ enum Command {
     Status(StatusArgs),
     /// List agents that were left behind in a pool, and remove them with --yes.
     Clean(CleanArgs),
+    /// Keep agents registered that never go online, so that jobs wait for a pool that is empty
+    /// instead of failing.
+    #[command(subcommand)]
+    Placeholder(PlaceholderCommand),
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum PlaceholderCommand {
+    /// Register, update and remove the owner's placeholders until they are as the file says.
+    Apply(PlaceholderArgs),
+    /// Remove all placeholders of the owner in the pools of the file.
+    Remove(PlaceholderArgs),
 }
 
 /// Runs the program with the arguments of this process.
@@ -86,6 +99,12 @@ fn command(command: Command) -> anyhow::Result<ExitCode> {
         Command::Probe(args) => runtime()?.block_on(probe::probe(&args)),
         Command::Status(args) => runtime()?.block_on(status::status(&args)),
         Command::Clean(args) => runtime()?.block_on(clean::clean(args.resolve()?)),
+        Command::Placeholder(PlaceholderCommand::Apply(args)) => {
+            runtime()?.block_on(placeholder::apply(args.resolve()?))
+        }
+        Command::Placeholder(PlaceholderCommand::Remove(args)) => {
+            runtime()?.block_on(placeholder::remove(args.resolve()?))
+        }
     }
 }
 

@@ -8,17 +8,12 @@ use std::process::ExitCode;
 use crate::{
     agent::Ending,
     app,
+    cli::{NO_PERMISSION, TEMPORARY, UNAVAILABLE},
     config::agent::{RunConfig, TokenPlace},
     domain::{drain::Parting, job::JobResult},
     telemetry::logs,
 };
 
-/// sysexits: a service is not there.
-const UNAVAILABLE: u8 = 69;
-/// sysexits: a failure that may pass.
-const TEMPORARY: u8 = 75;
-/// sysexits: not permitted.
-const NO_PERMISSION: u8 = 77;
 /// Azure Pipelines agent: a worker ends with 100 and the number of its result
 /// (2 failed, 3 cancelled, 5 abandoned).
 const FAILED: u8 = 102;

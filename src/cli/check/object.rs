@@ -7,6 +7,7 @@
 use crate::domain::{
     declared::ScalerAddress,
     profile::{Matching, Profile},
+    trigger::Trigger,
 };
 
 use super::{
@@ -183,6 +184,9 @@ impl Object<'_> {
             self.beside_metadata(index, at, kind, trigger);
             let checked = trigger::check(self.file, &self.name, &self.kind, key.at, metadata);
             self.findings.extend(checked.findings);
+            if let Some(trigger) = &checked.trigger {
+                self.placeholder(key.at, trigger);
+            }
             placed.extend(checked.trigger.map(|trigger| Placed {
                 object: self.name.clone(),
                 file: self.file.name.to_owned(),
@@ -197,6 +201,25 @@ impl Object<'_> {
             self.spec();
         }
         placed
+    }
+
+    /// Azure DevOps: where no registered agent meets its demands, a job fails at once.
+    fn placeholder(&mut self, at: Place, trigger: &Trigger) {
+        let counts = |member| {
+            let count = self.node.path(&["spec", member]);
+            count.map(|count| count.at.scalar(self.file.text) != "0")
+        };
+        let least = counts("minReplicaCount").unwrap_or(false);
+        let idle = counts("idleReplicaCount").unwrap_or(true);
+        // A parent is an agent that is always registered.
+        let parent = matches!(trigger.profile.matching, Matching::Parent(_));
+        if (least && idle) || parent || trigger.placeholder.is_some() {
+            return;
+        }
+        let what = "is missing, and there may be no agent at all: then a job fails at once, unless \
+            another agent of the pool is registered that has what it asks for; register one that \
+            stays (azp-agent placeholder), and name it here";
+        self.find(at, Level::Notice, "placeholder", what);
     }
 
     /// The members of a trigger that KEDA keeps to itself.

@@ -104,6 +104,14 @@ pub(super) fn object(page: &StatusPage, object: &ScalingObject) -> Result<String
             lines.add(1, read(pool));
             lines.add(1, format_args!("takes {}", profile.matches));
             lines.all(1, &limits(profile));
+            if let Some(placeholder) = &profile.placeholder {
+                lines.add(
+                    1,
+                    format_args!(
+                        "{placeholder} holds its place while it has no agent, and is none"
+                    ),
+                );
+            }
             for notice in &profile.notices {
                 lines.add(1, format_args!("notice: {notice}"));
             }

@@ -9,6 +9,7 @@ mod clean;
 mod credential;
 pub mod handover;
 mod home;
+mod placeholder;
 mod run;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,7 @@ mod tests;
 pub use ask::{Ask, ProbeArgs, StatusArgs};
 pub use clean::{CleanArgs, CleanConfig};
 pub use credential::TokenPlace;
+pub use placeholder::{PlaceholderArgs, PlaceholderConfig};
 pub use run::{Mode, RunArgs, RunConfig};
 
 use super::{ConfigError, Environment, Process};

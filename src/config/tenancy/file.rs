@@ -13,10 +13,12 @@ use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
 use super::{
-    super::{ConfigError, Environment, Process, quantity, secrets},
+    super::{
+        ConfigError, Environment, Process, quantity, secrets,
+        tree::{self, Fields, Notes, Place, Value},
+    },
     ConnectionConfig, ConnectionSettings, CredentialConfig, ProxyConfig, ProxyLogin, TenancyConfig,
     sources,
-    tree::{self, Fields, Notes, Place, Value},
 };
 use crate::{
     bounded::read_text,

@@ -12,7 +12,6 @@ mod file;
 mod flags;
 mod single;
 mod sources;
-mod tree;
 
 use std::{fmt, path::PathBuf, time::Duration};
 

@@ -9,9 +9,11 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::{
-    super::{Environment, secrets},
+    super::{
+        Environment, secrets,
+        tree::{Fields, Notes, Place, Value},
+    },
     Application, IdentityConfig, IdentityEndpoint, SecretSource, TokenConfig,
-    tree::{Fields, Notes, Place, Value},
 };
 
 /// The keys of a credential, of which it has one.

@@ -5,8 +5,7 @@ use std::{collections::HashMap, fs};
 use secrecy::ExposeSecret as _;
 
 use super::{
-    super::{ConfigError, Environment},
-    tree::Notes,
+    super::{ConfigError, Environment, tree::Notes},
     *,
 };
 use crate::domain::pool::{PoolId, PoolRef};

@@ -15,6 +15,7 @@
 mod flow;
 mod kinds;
 mod objects;
+mod placeholders;
 mod set;
 
 use std::{
@@ -22,6 +23,7 @@ use std::{
     collections::{HashMap, HashSet},
 };
 
+pub(super) use self::placeholders::PlaceholderNames;
 use self::{
     flow::{Kind, Placing},
     kinds::Fitting,
@@ -46,6 +48,8 @@ pub struct Contender<'a> {
     pub profile: &'a Profile,
     /// Its agents' names begin with this and a dash.
     pub agents_named: &'a str,
+    /// But not this one, which never comes online.
+    pub placeholder: Option<&'a str>,
     /// How many jobs its scaling object may have at most; `None` where nobody
     /// said. Of several triggers of one object, the smallest limit counts.
     pub limit: Option<u32>,
@@ -107,7 +111,8 @@ pub fn claim(queue: &Queue, contenders: &[Contender<'_>]) -> Vec<Claim> {
     set_aside_ended(queue, contenders, &mut claims);
     let mut objects = Objects::new(contenders);
     if !objects.triggers.is_empty() {
-        claim_owned(queue, &mut objects, &mut claims);
+        let placeholders = PlaceholderNames::new(contenders);
+        claim_owned(queue, &placeholders, &mut objects, &mut claims);
         place(queue, &objects, &mut claims);
     }
     claims
@@ -142,8 +147,14 @@ fn running_on(job: &JobRequest) -> Option<&str> {
 ///
 /// Pods of a Deployment or Job are named `NAME-…`, so the longest such name
 /// that the agent's name begins with is its owner. A name that
-/// several scaling objects have owns nothing; its jobs go by their demands.
-fn claim_owned(queue: &Queue, objects: &mut Objects<'_>, claims: &mut [Claim]) {
+/// several scaling objects have owns nothing; its jobs go by their demands. So do
+/// those of a placeholder: whatever runs by its name is nobody's pod.
+fn claim_owned(
+    queue: &Queue,
+    placeholders: &PlaceholderNames,
+    objects: &mut Objects<'_>,
+    claims: &mut [Claim],
+) {
     let mut owners: HashMap<&str, Option<&Sharing<'_>>> = HashMap::new();
     for trigger in &objects.triggers {
         let owner = owners
@@ -158,7 +169,8 @@ fn claim_owned(queue: &Queue, objects: &mut Objects<'_>, claims: &mut [Claim]) {
         if *claim != Claim::Unclaimed {
             continue;
         }
-        let owner = running_on(job).and_then(|agent| {
+        let agent = running_on(job).filter(|agent| !placeholders.have(agent));
+        let owner = agent.and_then(|agent| {
             let ends = agent.rmatch_indices('-').map(|(end, _)| end);
             ends.into_iter().find_map(|end| owners.get(&agent[..end]))
         });

@@ -4,12 +4,9 @@
 //! Invariant: each rule counts for itself, as one KEDA trigger knows nothing of
 //! another; what is over counts by none.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
-use super::tally;
+use super::{NotFree, tally};
 use crate::domain::{
     claim::Claim,
     job::JobRequest,
@@ -25,7 +22,7 @@ pub(super) struct CountedApart<'a> {
     queue: &'a Queue,
     /// Parallel to the queue.
     claims: &'a [Claim],
-    busy: &'a HashSet<&'a str>,
+    not_free: &'a NotFree<'a>,
     by_demands: Option<Groups<'a>>,
     by_matched_agents: Option<Groups<'a>>,
 }
@@ -44,25 +41,25 @@ struct Group<'a> {
 // === impl CountedApart ===
 
 impl<'a> CountedApart<'a> {
-    pub(super) fn new(queue: &'a Queue, claims: &'a [Claim], busy: &'a HashSet<&'a str>) -> Self {
+    pub(super) fn new(queue: &'a Queue, claims: &'a [Claim], not_free: &'a NotFree<'a>) -> Self {
         Self {
             queue,
             claims,
-            busy,
+            not_free,
             by_demands: None,
             by_matched_agents: None,
         }
     }
 
     pub(super) fn tally(&mut self, profile: &Profile) -> Tally {
-        let (queue, claims, busy) = (self.queue, self.claims, self.busy);
+        let (queue, claims, not_free) = (self.queue, self.claims, self.not_free);
         let groups = match profile.matching {
             Matching::Parent(_) => self
                 .by_matched_agents
-                .get_or_insert_with(|| grouped(queue, claims, busy, matched_agents)),
+                .get_or_insert_with(|| grouped(queue, claims, not_free, matched_agents)),
             _ => self
                 .by_demands
-                .get_or_insert_with(|| grouped(queue, claims, busy, demands)),
+                .get_or_insert_with(|| grouped(queue, claims, not_free, demands)),
         };
         let mut sum = Tally::default();
         for group in groups.values_mut() {
@@ -98,7 +95,7 @@ pub(super) fn matched_agents(job: &JobRequest) -> usize {
 fn grouped<'a>(
     queue: &'a Queue,
     claims: &[Claim],
-    busy: &HashSet<&str>,
+    not_free: &NotFree<'_>,
     address: fn(&JobRequest) -> usize,
 ) -> Groups<'a> {
     let mut groups = Groups::new();
@@ -109,7 +106,7 @@ fn grouped<'a>(
             tally: Tally::default(),
             counted: false,
         });
-        group.tally.add(tally(job, busy));
+        group.tally.add(tally(job, not_free));
     }
     groups
 }

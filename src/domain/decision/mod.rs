@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 
 use self::apart::CountedApart;
 use super::{
-    claim::{Claim, Contender, claim},
+    claim::{Claim, Contender, PlaceholderNames, claim},
     job::{JobRequest, JobState},
     number::{Number, Tally},
     pool::Queue,
@@ -77,15 +77,15 @@ impl Decision {
     #[must_use]
     pub fn new(queue: &Queue, contenders: &[Contender<'_>]) -> Self {
         let claims = claim(queue, contenders);
-        let busy = busy_agents(queue);
+        let not_free = NotFree::new(queue, contenders);
         let mut tallies = vec![Tally::default(); contenders.len()];
         for (job, claim) in queue.jobs().iter().zip(&claims) {
             if let Some(index) = claim.contender() {
-                tallies[index].add(tally(job, &busy));
+                tallies[index].add(tally(job, &not_free));
             }
         }
         share_with_siblings(contenders, &mut tallies);
-        let mut apart = CountedApart::new(queue, &claims, &busy);
+        let mut apart = CountedApart::new(queue, &claims, &not_free);
         for (contender, tally) in contenders.iter().zip(&mut tallies) {
             if !contender.profile.shares_the_pool() {
                 *tally = apart.tally(contender.profile);
@@ -228,24 +228,43 @@ fn why_unclaimed(job: &JobRequest, contenders: &[Contender<'_>]) -> Option<WhyUn
     Some(why)
 }
 
-/// Agents that run a job now.
-fn busy_agents(queue: &Queue) -> HashSet<&str> {
-    let running = queue
-        .jobs()
-        .iter()
-        .filter(|job| job.state == JobState::Running);
-    running.filter_map(|job| job.agent.as_deref()).collect()
+/// Agents that take no job that they are given now.
+struct NotFree<'a> {
+    /// Those that run one.
+    busy: HashSet<&'a str>,
+    /// Those that never come.
+    placeholders: PlaceholderNames,
+}
+
+// === impl NotFree ===
+
+impl<'a> NotFree<'a> {
+    fn new(queue: &'a Queue, contenders: &[Contender<'_>]) -> Self {
+        let running = queue
+            .jobs()
+            .iter()
+            .filter(|job| job.state == JobState::Running);
+        Self {
+            busy: running.filter_map(|job| job.agent.as_deref()).collect(),
+            placeholders: PlaceholderNames::new(contenders),
+        }
+    }
+
+    fn have(&self, agent: &str) -> bool {
+        self.busy.contains(agent) || self.placeholders.have(agent)
+    }
 }
 
 /// What one job adds to a tally.
 ///
 /// Azure DevOps may reserve an agent that is still busy with another job: such
-/// a job is not served, so it counts as queued.
-fn tally(job: &JobRequest, busy: &HashSet<&str>) -> Tally {
+/// a job is not served, so it counts as queued. One for a placeholder would not
+/// be served either.
+fn tally(job: &JobRequest, not_free: &NotFree<'_>) -> Tally {
     let served = job
         .agent
         .as_deref()
-        .is_none_or(|agent| !busy.contains(agent));
+        .is_none_or(|agent| !not_free.have(agent));
     let mut tally = Tally::default();
     match job.state {
         JobState::Running => tally.running = 1,

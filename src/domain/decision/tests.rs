@@ -59,6 +59,7 @@ fn triggers_of_one_scaling_object_count_together() {
             trigger,
             profile,
             agents_named: &object.name,
+            placeholder: None,
             limit: None,
             jobs: None,
         })
@@ -66,6 +67,42 @@ fn triggers_of_one_scaling_object_count_together() {
     let decision = Decision::new(&queue(), &contenders);
     let numbers = [0, 1].map(|index| decision.number(index, &profiles[index]).value());
     assert_eq!(numbers, [5, 5], "KEDA takes the larger one");
+}
+
+/// Nobody comes for a job that was given to a placeholder, so that it still needs an
+/// agent: also where those that were given away are left out of the number.
+#[test]
+fn a_job_of_a_placeholder_still_waits() {
+    let object = ScalingObject::parse("ci/a").unwrap();
+    let queue = Queue::new(vec![
+        job(1, JobState::Assigned, Some("A-Placeholder"), &["java"]),
+        job(2, JobState::Assigned, Some("a-2"), &["java"]),
+    ]);
+    for matching in [
+        java(),
+        Matching::Demands(DemandsRule::new("java", Compare::Same, false)),
+    ] {
+        let profile = Profile {
+            counting: Counting::Unclaimed,
+            ..profile(matching)
+        };
+        let number = |placeholder| {
+            let contender = Contender {
+                object: &object,
+                trigger: 0,
+                profile: &profile,
+                agents_named: &object.name,
+                placeholder,
+                limit: None,
+                jobs: None,
+            };
+            Decision::new(&queue, &[contender])
+                .number(0, &profile)
+                .value()
+        };
+        assert_eq!(number(None), 0);
+        assert_eq!(number(Some("a-placeholder")), 1);
+    }
 }
 
 fn decide(profiles: &[Profile]) -> (Decision, Vec<Number>, Vec<Verdict>) {
@@ -83,6 +120,7 @@ fn decide(profiles: &[Profile]) -> (Decision, Vec<Number>, Vec<Verdict>) {
             trigger: 0,
             profile,
             agents_named: &object.name,
+            placeholder: None,
             limit: None,
             jobs: None,
         })
@@ -182,6 +220,7 @@ fn a_job_whose_pod_has_ended_needs_no_agent() {
                 trigger,
                 profile,
                 agents_named: &object.name,
+                placeholder: None,
                 limit: Some(3),
                 jobs,
             })
@@ -242,6 +281,7 @@ fn what_nobody_takes_has_a_reason() {
         trigger: 0,
         profile,
         agents_named: &object.name,
+        placeholder: None,
         limit: Some(1),
         jobs: None,
     });
@@ -272,6 +312,7 @@ fn reasons_and_the_number_without_one_agree_where_only_the_parent_differs() {
         trigger: 0,
         profile: &profile,
         agents_named: &object.name,
+        placeholder: None,
         limit: None,
         jobs: None,
     }];

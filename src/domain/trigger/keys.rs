@@ -173,6 +173,12 @@ pub const KEYS: &[Key] = &[
     ),
     key(
         Own,
+        "placeholder",
+        "",
+        "the agent that keeps the pool's jobs waiting while these agents are gone; it is none of them",
+    ),
+    key(
+        Own,
         "credential",
         "the one that fits",
         "a credential that the scaler holds, by name",

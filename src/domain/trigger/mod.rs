@@ -41,6 +41,9 @@ pub struct Trigger {
     pub profile: Profile,
     /// What it says of that by itself, for where the cluster knows better.
     pub says: Says,
+    /// The agent that holds the place of its agents while there are none. It never
+    /// comes online, and is none of them.
+    pub placeholder: Option<Box<str>>,
     /// Jobs for each agent: the metric's target.
     pub jobs_per_agent: u32,
     /// The scaling object is active when its number is above this.

@@ -37,6 +37,9 @@ impl Trigger {
         let brings_a_token = reader.text(OWN_TOKEN).is_some();
         let warm_agents = reader.number("warmAgents", 0, "0 or more").unwrap_or(0);
         let priority = reader.number("priority", 0, "a whole number").unwrap_or(0);
+        let placeholder = reader.text("placeholder");
+        let placeholder =
+            placeholder.and_then(|name| reader.one_line("placeholder", "agent", name));
         let jobs_per_agent = reader
             .number::<u32>("targetPipelinesQueueLength", 1, "1 or more")
             .unwrap_or(1);
@@ -71,6 +74,7 @@ impl Trigger {
                     warm_agents,
                     priority,
                 },
+                placeholder,
                 jobs_per_agent,
                 activation,
                 notices,
@@ -186,7 +190,8 @@ impl<'a> Reader<'a> {
     fn pool(&mut self) -> Option<PoolRef> {
         let id = self.number("poolID", 0, "the pool's number in the organization");
         if let Some(name) = self.text("poolName") {
-            return self.pool_name(name);
+            let name = self.one_line("poolName", "pool", name);
+            return name.map(PoolRef::Name);
         }
         match id {
             Some(0) => {}
@@ -199,18 +204,18 @@ impl<'a> Reader<'a> {
         None
     }
 
-    /// A pool's name stands in logs and messages, so it is one short line.
-    fn pool_name(&mut self, name: &str) -> Option<PoolRef> {
+    /// A name in Azure DevOps stands in logs and messages, so it is one short line.
+    fn one_line(&mut self, key: &str, whose: &str, name: &str) -> Option<Box<str>> {
         const LONGEST: usize = 256;
         if name.chars().count() > LONGEST || name.chars().any(char::is_control) {
             let what = format!(
-                "\"{}\" is no pool's name: more than {LONGEST} characters, or a line break",
+                "\"{}\" is no {whose}'s name: more than {LONGEST} characters, or a line break",
                 shown(name)
             );
-            self.problem("poolName", what);
+            self.problem(key, what);
             return None;
         }
-        Some(PoolRef::Name(name.into()))
+        Some(name.into())
     }
 
     fn matching(&mut self) -> Matching {

@@ -39,6 +39,24 @@ fn a_trigger_of_kedas_own_is_read() {
 }
 
 #[test]
+fn a_placeholder_is_named_on_one_short_line() {
+    let named = |name: &str| parse(&[("poolID", "27"), ("placeholder", name)]);
+    let read = |name| named(name).unwrap().placeholder;
+    assert_eq!(
+        read(" linux-placeholder ").as_deref(),
+        Some("linux-placeholder")
+    );
+    assert_eq!(read(" "), None);
+    for name in ["a\nb", &"x".repeat(257)] {
+        let error = named(name).unwrap_err().to_string();
+        assert!(
+            error.contains("placeholder: \"") && error.contains("is no agent's name"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn how_jobs_are_counted() {
     let check = |metadata: &[(&str, &str)], expected: Counting| {
         let metadata = [&[("poolID", "27")], metadata].concat();

@@ -30,7 +30,7 @@ fn a_pool_that_cannot_be_read_is_told_beside_the_last_number() {
         "failure": { "kind": "server", "message": "Azure DevOps failed with status 503", "times": 2 },
         "profiles": [{
             "namespace": "ci", "name": "linux", "kind": "ScaledJob", "maxAgents": 3,
-            "jobsPerAgent": 1, "matches": "any job", "number": 4,
+            "jobsPerAgent": 1, "matches": "any job", "number": 4, "placeholder": "linux-placeholder",
             "sum": "4 = 3 queued + 0 assigned + 1 running",
             "notices": ["this pool is hosted by Microsoft"],
         }],
@@ -48,6 +48,7 @@ fn a_pool_that_cannot_be_read_is_told_beside_the_last_number() {
             "  read 62 s ago; reading it fails, 2 times in a row: Azure DevOps failed with status 503",
             "  takes any job",
             "  has 3 agents at most (maxReplicaCount), which is reached: jobs beyond it wait",
+            "  linux-placeholder holds its place while it has no agent, and is none",
             "  notice: this pool is hosted by Microsoft",
             "  counts these jobs:",
             "    job 1, running on agent linux-x, queued at 2026-11-24T11:19:56Z: ci/linux has it",

@@ -78,6 +78,7 @@ impl Entrant {
             trigger: self.trigger,
             profile: &self.profile,
             agents_named: &self.object.name,
+            placeholder: None,
             limit: self.limit,
             jobs: self.jobs.as_ref(),
         }

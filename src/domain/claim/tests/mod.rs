@@ -84,6 +84,7 @@ fn contenders(contestants: &[Contestant]) -> Vec<Contender<'_>> {
             trigger: 0,
             profile: &contestant.profile,
             agents_named: &contestant.object.name,
+            placeholder: None,
             limit: contestant.limit,
             jobs: None,
         })
@@ -100,6 +101,26 @@ fn claimants(contestants: &[Contestant], jobs: Vec<JobRequest>) -> Vec<String> {
 
 fn check(contestants: &[Contestant], jobs: Vec<JobRequest>, expected: &[&str]) {
     assert_eq!(claimants(contestants, jobs), expected);
+}
+
+/// What runs by a placeholder's name is nobody's pod, whoever of the pool names it.
+#[test]
+fn a_placeholder_is_no_agent_of_the_profile_whose_name_it_bears() {
+    let profiles = [
+        contestant("linux: docker", 0, None),
+        contestant("other: java", 0, None),
+    ];
+    let jobs = vec![
+        job(1, "java", Some("linux-Placeholder")),
+        job(2, "java", Some("linux-x")),
+    ];
+    check(&profiles, jobs.clone(), &["linux", "linux"]);
+    for named_by in 0..2 {
+        let mut contenders = contenders(&profiles);
+        contenders[named_by].placeholder = Some("linux-placeholder");
+        let claims = claim(&Queue::new(jobs.clone()), &contenders);
+        assert_eq!(claims, [Claim::Placed(1), Claim::Owned(0)]);
+    }
 }
 
 #[test]

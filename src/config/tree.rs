@@ -1,4 +1,5 @@
-//! A YAML file as a tree with line numbers, and how it is walked.
+//! A YAML file as a tree with line numbers, and how it is walked: the tenancy file,
+//! the file of placeholders.
 //!
 //! May import: the configuration's problems, domain. Invariants: every problem is noted
 //! and the walk goes on; a key that nobody knows is a problem; what stands where
@@ -12,7 +13,7 @@ use serde::{
 };
 use serde_saphyr::{Options, Spanned};
 
-use super::super::ConfigError;
+use super::ConfigError;
 use crate::domain::trigger::keys::nearest_of;
 
 /// What stands at one place.
