@@ -1,0 +1,98 @@
+{{/*
+What the schema cannot say of one profile. Takes root, name and profile.
+*/}}
+{{- define "azp-agent.validateProfile" -}}
+{{- $at := printf "profiles.%s" .name -}}
+{{- $profile := .profile -}}
+{{- $job := eq $profile.kind "ScaledJob" -}}
+{{- if not $profile.pool -}}
+{{- fail (printf "%s.pool: is empty; name the agent pool" $at) -}}
+{{- end -}}
+{{- $full := include "azp-agent.profileName" . -}}
+{{- if gt (len $full) 46 -}}
+{{- fail (printf "%s: its pods would be named after %q, which has more than 46 characters, and agents are known by the names of their pods; write a shorter name or a shorter fullnameOverride" $at $full) -}}
+{{- end -}}
+{{- if gt (int $profile.min) (int $profile.max) -}}
+{{- fail (printf "%s.min: %d is more than max, which is %d; raise max or lower min" $at (int $profile.min) (int $profile.max)) -}}
+{{- end -}}
+{{- if and $job $profile.onceLoop -}}
+{{- fail (printf "%s.onceLoop: is for Deployments, and a ScaledJob's agent runs one job; remove it, or set kind: Deployment" $at) -}}
+{{- end -}}
+{{- if and $job $profile.sidecars -}}
+{{- fail (printf "%s.sidecars: would keep the agent's Job from ending; write them into initContainers with restartPolicy: Always" $at) -}}
+{{- end -}}
+{{- if and $job (gt (int $profile.warmAgents) 0) (ne $profile.scaledJob.strategy "default") -}}
+{{- fail (printf "%s.warmAgents: cannot be kept with the strategy %s, which never takes off an agent that already waits; set scaledJob.strategy: default" $at $profile.scaledJob.strategy) -}}
+{{- end -}}
+{{- $rolling := $profile.deployment -}}
+{{- if and (has (toString $rolling.maxSurge) (list "0" "0%")) (has (toString $rolling.maxUnavailable) (list "0" "0%")) -}}
+{{- fail (printf "%s.deployment: with maxSurge 0 and maxUnavailable 0 no agent could ever be replaced; raise one of them" $at) -}}
+{{- end -}}
+{{- if and $profile.work.volumeClaim (or $profile.work.sizeLimit $profile.work.medium) -}}
+{{- fail (printf "%s.work: sizeLimit and medium are for an emptyDir, and volumeClaim takes its place; keep one of them" $at) -}}
+{{- end -}}
+{{- include "azp-agent.validateCapabilities" . -}}
+{{- include "azp-agent.validateEnv" . -}}
+{{- end -}}
+
+{{/* By the rules of the trigger: what is refused there is refused here, before anything is applied. */}}
+{{- define "azp-agent.validateCapabilities" -}}
+{{- $at := printf "profiles.%s" .name -}}
+{{- $text := include "azp-agent.capabilities" . -}}
+{{- if not (kindIs "string" .profile.capabilities) -}}
+{{- range $name, $value := .profile.capabilities -}}
+{{- if contains "," (printf "%s%v" $name $value) -}}
+{{- fail (printf "%s.capabilities.%s: has a comma, at which the list is cut; write it without" $at $name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- $names := list -}}
+{{- range splitList ", " $text -}}
+{{- $name := index (splitList "=" .) 0 | trim | lower -}}
+{{- if $text -}}
+{{- if or (not $name) (regexMatch "\\s" $name) -}}
+{{- fail (printf "%s.capabilities: %q is no capability; write NAME or NAME=VALUE, and no white space in the name" $at .) -}}
+{{- end -}}
+{{- if has $name $names -}}
+{{- fail (printf "%s.capabilities: %q is there twice; keep one of them" $at $name) -}}
+{{- end -}}
+{{- $names = append $names $name -}}
+{{- end -}}
+{{- end -}}
+{{- range .profile.requires -}}
+{{- if not (has (lower .) $names) -}}
+{{- fail (printf "%s.requires: %q is not among the capabilities; add it there" $at .) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* A variable that a field of the profile makes, given beside it, would let the two drift apart. */}}
+{{- define "azp-agent.validateEnv" -}}
+{{- $fields := dict
+  "AZP_URL" "set organization.url"
+  "AZP_POOL" "set the profile's pool"
+  "AZP_CAPABILITIES" "set the profile's capabilities, which the trigger has as well"
+  "AZP_AGENT_NAME" "remove it: the scaler knows agents by the names of their pods"
+  "AZP_TOKEN" "set credentials"
+  "AZP_TOKEN_FILE" "set credentials"
+  "AZP_CLIENTID" "set credentials or workloadIdentity"
+  "AZP_TENANTID" "set credentials or workloadIdentity"
+  "AZP_CLIENTSECRET" "set credentials.clientSecret"
+  "AZP_WORK" "remove it: the work folder is a volume, see the profile's work"
+  "AZP_ONCE" "set the profile's kind"
+  "AZP_ONCE_LOOP" "set the profile's onceLoop"
+  "AZP_IDLE_TIMEOUT" "set the profile's idleTimeout"
+  "AZP_LEAVE_WITHIN" "set the profile's leaveWithin, of which the grace period is made"
+  "AZP_SESSION_CHECK" "set the profile's sessionCheck"
+  "AZP_METRICS_LISTEN" "set metrics.port"
+  "AZP_LOG" "set the profile's log"
+  "AZP_LOG_FORMAT" "set the profile's logFormat"
+  "AZP_CA" "set organization.ca"
+-}}
+{{- $name := .name -}}
+{{- range $variable := concat .root.Values.extraEnv .profile.env -}}
+{{- with get $fields $variable.name -}}
+{{- fail (printf "profiles.%s.env, or extraEnv: %s is made by the chart; %s" $name $variable.name .) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
