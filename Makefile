@@ -21,7 +21,7 @@ check: ## what needs Rust alone: format, lints, tests of the crate
 # The tests of the crate: all but those that need the real parts.
 TESTS := $(patsubst tests/%.rs,%,$(wildcard tests/*.rs)) $(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs))
 # These run programs that `make tools` builds.
-PARTS_TESTS := images kubernetes promtool keda_oracle real_keda
+PARTS_TESTS := images charts installed kubernetes promtool keda_oracle real_keda
 CRATE_TESTS := --lib --bins $(addprefix --test ,$(filter-out $(PARTS_TESTS),$(TESTS)))
 
 .PHONY: test
@@ -38,17 +38,23 @@ bench: tools ## print the figures of the README, each beside its goal
 	$(CARGO) bench --locked
 
 .PHONY: tools
-tools: ## build the real Kubernetes, etcd, KEDA, helm, promtool and kaniko into a cache
+tools: ## build the real Kubernetes, KEDA, helm, promtool, kaniko … into a cache
 	tools/build
 
 .PHONY: images
 images: ## build the images of the scaler and the agent into target/images
 	images/build $(ARGS) scaler agent
 
+# The images of a trial are under the names that the charts give them.
+AZP_CLUSTER := $(CARGO) run --locked --quiet --package azp-harness --bin azp-cluster --
+VERSION = $(shell sed -n '/^version = /{s/.*"\(.*\)"/\1/p;q}' Cargo.toml)
+
 .PHONY: cluster
-cluster: tools ## start a control plane with KEDA and say how to use it
-	$(CARGO) run --locked --quiet --package azp-harness --bin azp-cluster -- up $(ARGS)
+cluster: ## start a Kubernetes with a node, KEDA and an emulated Azure DevOps: eval "$(make cluster)"
+	@tools/build >&2
+	@images=$$(images/trial | sed 's/^/--image /') && \
+	$(AZP_CLUSTER) up $$images --emulator ghcr.io/azp-scaler/azp-scaler:$(VERSION) $(ARGS)
 
 .PHONY: cluster-down
 cluster-down: ## stop it and leave nothing behind
-	$(CARGO) run --locked --quiet --package azp-harness --bin azp-cluster -- down $(ARGS)
+	@$(AZP_CLUSTER) down $(ARGS)

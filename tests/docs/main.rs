@@ -12,6 +12,8 @@
 
 mod agent;
 mod numbers;
+#[path = "../support/page.rs"]
+mod page;
 mod pages;
 mod tenancy;
 

@@ -36,6 +36,7 @@ fn the_page_about_matching_tells_what_limits_do() {
             trigger: 0,
             profile: &profiles[index],
             agents_named: &objects[index].name,
+            placeholder: None,
             limit: Some(limits[index]),
             jobs: None,
         })

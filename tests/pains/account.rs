@@ -27,9 +27,11 @@ fn every_number_is_there_once() {
 fn every_test_that_is_named_is_a_test() {
     for pain in pains() {
         let Kept::By(test) = pain.kept else { continue };
-        let (file, name) = test.split_once("::").expect("FILE::NAME");
+        let (file, name) = parts(test);
         let text = read(file);
-        let found = text.split_once(&format!("fn {name}() {{"));
+        let found = ["{", "-> Outcome {"]
+            .iter()
+            .find_map(|rest| text.split_once(&format!("fn {name}() {rest}")));
         let (before, _) = found.unwrap_or_else(|| panic!("{}: no {test}", pain.number));
         let attribute = before
             .lines()
@@ -41,6 +43,25 @@ fn every_test_that_is_named_is_a_test() {
             "{}: {test} is no test",
             pain.number
         );
+    }
+}
+
+/// `tests/charts` runs all of `charts/CHART/tests/*_test.yaml` and nothing else.
+#[test]
+fn every_test_of_a_suite_that_is_named_is_in_it() {
+    for pain in pains() {
+        let Kept::Suite(test) = pain.kept else {
+            continue;
+        };
+        let (file, name) = parts(test);
+        let folders: Vec<&str> = file.split('/').collect();
+        let is_run =
+            matches!(folders[..], ["charts", _, "tests", name] if name.ends_with("_test.yaml"));
+        assert!(is_run, "{}: nobody runs {file}", pain.number);
+        let line = format!("- it: {name}");
+        let text = read(file);
+        let found = text.lines().filter(|found| *found == line).count();
+        assert_eq!(found, 1, "{}: {test}", pain.number);
     }
 }
 
@@ -69,6 +90,11 @@ fn every_scenario_keeps_a_pain() {
     assert!(idle.is_empty(), "no pain is kept by {idle:?}");
 }
 
+/// The file and the name of a test.
+fn parts(test: &str) -> (&str, &str) {
+    test.split_once("::").expect("FILE::NAME")
+}
+
 /// A thread or page as a link.
 fn link(told_in: &str) -> String {
     if let Some(page) = told_in.strip_prefix("https://") {
@@ -83,13 +109,29 @@ fn link(told_in: &str) -> String {
 fn kept(kept: Kept) -> String {
     match kept {
         Kept::By(test) => {
-            let (file, name) = test.split_once("::").expect("FILE::NAME");
+            let (file, name) = parts(test);
             format!("[`{name}`](../{file})")
         }
-        Kept::Later(Part::Agent) => "later, by the agent".to_owned(),
-        Kept::Later(Part::Chart) => "later, by the charts".to_owned(),
-        Kept::Later(Part::Guard) => "later, by the guard".to_owned(),
+        Kept::Suite(test) => {
+            let (file, name) = parts(test);
+            let text = read(file);
+            let of = text
+                .lines()
+                .next()
+                .and_then(|line| line.strip_prefix("suite: "));
+            format!("[{}: {name}](../{file})", of.expect("a suite's name"))
+        }
+        Kept::Later(part) => later(part).to_owned(),
+        Kept::Partly(part, so_far) => format!("{}; so far: {so_far}", later(part)),
         Kept::Pending(what) => format!("not yet: {what}"),
+    }
+}
+
+fn later(part: Part) -> &'static str {
+    match part {
+        Part::Agent => "later, by the agent",
+        Part::Chart => "later, by the charts",
+        Part::Guard => "later, by the guard",
     }
 }
 

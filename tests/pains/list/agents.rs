@@ -1,7 +1,7 @@
 //! Pains of too few agents, too many, and those that are taken away.
 
 use super::{
-    Kept::{By, Later, Pending},
+    Kept::{By, Later, Partly, Pending, Suite},
     Pain, Part, pain,
 };
 
@@ -34,7 +34,9 @@ pub(super) const AGENTS_KILLED_WHILE_A_JOB_RUNS: &[Pain] = &[
         5,
         "Agents die after an hour: «we stopped hearing from agent»",
         &["kedacore/keda#5053"],
-        Later(Part::Guard),
+        Suite(
+            "charts/azp-agent/tests/profile_test.yaml::makes the grace of the longest job and the time to leave",
+        ),
     ),
     pain(
         6,
@@ -88,13 +90,13 @@ pub(super) const AGENTS_KILLED_WHILE_A_JOB_RUNS: &[Pain] = &[
             "kedacore/keda#6440",
             "kedacore/keda#1021",
         ],
-        Later(Part::Chart),
+        By("tests/installed/main.rs::both_charts_live_a_whole_life_on_a_real_cluster"),
     ),
     pain(
         14,
         "Jobs are deleted when KEDA restarts",
         &["kedacore/keda#6233"],
-        Later(Part::Chart),
+        By("tests/installed/main.rs::both_charts_live_a_whole_life_on_a_real_cluster"),
     ),
     pain(
         15,
@@ -103,7 +105,9 @@ pub(super) const AGENTS_KILLED_WHILE_A_JOB_RUNS: &[Pain] = &[
             "kubernetes-sigs/karpenter#701",
             "kubernetes/autoscaler#8196",
         ],
-        Later(Part::Chart),
+        Suite(
+            "charts/azp-agent/tests/pod_test.yaml::is left alone by those who remove nodes, unless it was told otherwise",
+        ),
     ),
     pain(
         16,
@@ -161,7 +165,7 @@ pub(super) const TOO_MANY_AGENTS: &[Pain] = &[
         23,
         "Pending pods are not counted unless `pendingPodConditions` is set",
         &["kedacore/keda#6157", "kedacore/keda#6727"],
-        Later(Part::Chart),
+        By("tests/real_keda/scaled_jobs.rs::a_pod_that_starts_slowly_makes_no_second_job"),
     ),
     pain(
         24,
@@ -208,7 +212,10 @@ pub(super) const TOO_MANY_AGENTS: &[Pain] = &[
         30,
         "Stuck pods cost money for a week, unseen",
         &["buildkite/agent-stack-k8s#479"],
-        Later(Part::Chart),
+        Partly(
+            Part::Chart,
+            "a ScaledJob's agent without a job leaves after `idleTimeout`; nothing tells of a pod that never starts",
+        ),
     ),
 ];
 

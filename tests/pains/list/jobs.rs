@@ -1,7 +1,7 @@
 //! Pains of demands, of the way from zero, and of credentials.
 
 use super::{
-    Kept::{By, Later},
+    Kept::{By, Later, Suite},
     Pain, Part, pain,
 };
 
@@ -46,7 +46,9 @@ pub(super) const DEMANDS_AND_CAPABILITIES: &[Pain] = &[
         47,
         "Nobody knows what `parent` expects",
         &["kedacore/keda-docs#685"],
-        Later(Part::Guard),
+        Suite(
+            "charts/azp-agent/tests/parent_test.yaml::is made of the profile, and the trigger needs no parent",
+        ),
     ),
     pain(
         48,
@@ -58,7 +60,9 @@ pub(super) const DEMANDS_AND_CAPABILITIES: &[Pain] = &[
         49,
         "Pods start, and the job picks another architecture",
         &["https://github.com/clemlesne/blue-agent"],
-        Later(Part::Chart),
+        Suite(
+            "charts/azp-agent/tests/profile_test.yaml::says the architecture to the nodes, the agent and the trigger",
+        ),
     ),
     pain(
         50,
@@ -73,25 +77,25 @@ pub(super) const FROM_ZERO: &[Pain] = &[
         51,
         "At zero replicas a run fails at once: no agent found",
         &["kedacore/keda#5988", "kedacore/keda#6371"],
-        Later(Part::Guard),
+        By("tests/agent/placeholder.rs::with_a_placeholder_a_job_waits_instead_of_failing"),
     ),
     pain(
         52,
         "The placeholder was cleaned away, and nothing ever runs again",
         &["clemlesne/blue-agent#294"],
-        Later(Part::Guard),
+        By("tests/azure_client/agents.rs::a_pool_is_cleaned_of_what_killed_pods_left"),
     ),
     pain(
         53,
         "The template's pod logs errors at its first run",
         &["clemlesne/blue-agent#392"],
-        Later(Part::Guard),
+        By("tests/agent/placeholder.rs::with_a_placeholder_a_job_waits_instead_of_failing"),
     ),
     pain(
         54,
         "Placeholders are explained in one old blog post",
         &["kedacore/keda-docs#431"],
-        Later(Part::Guard),
+        By("tests/docs/agent.rs::the_page_about_placeholders_has_every_flag_and_every_exit_code"),
     ),
     pain(
         55,
@@ -106,7 +110,9 @@ pub(super) const FROM_ZERO: &[Pain] = &[
             "ganrad/Az-DevOps-Agent-On-AKS#10",
             "Azure/helm-vsts-agent#23",
         ],
-        Later(Part::Chart),
+        Suite(
+            "charts/azp-agent/tests/deployment_test.yaml::may be a fixed number beside one that follows the queue",
+        ),
     ),
     pain(
         57,

@@ -1,7 +1,7 @@
 //! Pains of an agent's life, and of its image.
 
 use super::{
-    Kept::{By, Later, Pending},
+    Kept::{By, Partly, Pending, Suite},
     Pain, Part, pain,
 };
 
@@ -92,7 +92,10 @@ pub(super) const LIFE_OF_AN_AGENT: &[Pain] = &[
         80,
         "A listener without processor time looks dead",
         &["microsoft/azure-pipelines-agent#3541"],
-        Later(Part::Chart),
+        Partly(
+            Part::Chart,
+            "no probe ends an agent in a job, and `resources` reserves what a profile says; by itself the chart reserves nothing",
+        ),
     ),
 ];
 
@@ -120,7 +123,9 @@ pub(super) const IMAGES: &[Pain] = &[
             "microsoft/azure-pipelines-agent#3138",
             "microsoft/azure-pipelines-agent#3310",
         ],
-        Later(Part::Chart),
+        Suite(
+            "charts/azp-agent/tests/kaniko_test.yaml::are built by pods with an account and registries of their own, which agents may start",
+        ),
     ),
     pain(
         84,

@@ -30,8 +30,12 @@ pub(crate) struct Pain {
 pub(crate) enum Kept {
     /// A test, as `FILE::NAME`.
     By(&'static str),
+    /// A test of a chart's suite, as `FILE::TEXT`, the text being that of its `it:`.
+    Suite(&'static str),
     /// Another part, or more of it, that is yet to come.
     Later(Part),
+    /// The same, with what there is already and what is missing.
+    Partly(Part, &'static str),
     /// Something of this project's that is not there yet.
     Pending(&'static str),
 }
@@ -43,8 +47,7 @@ pub(crate) enum Part {
     Agent,
     /// The charts and their alerts.
     Chart,
-    /// What acts on the cluster and on the pool: placeholders, deletion costs,
-    /// events, agents that are gone.
+    /// What acts on the cluster: which pod is removed, events of pods that fail.
     Guard,
 }
 
