@@ -8,7 +8,10 @@
 mod agents;
 mod api;
 mod certificates;
+#[path = "../../support/emulator.rs"]
 mod emulator;
+#[path = "../../support/failure.rs"]
+mod failure;
 mod made;
 mod objects;
 mod pods;
@@ -23,6 +26,7 @@ use azp_harness::{Cluster, Options};
 pub(crate) use agents::AgentPlayer;
 pub(crate) use certificates::{Authority, Identity};
 pub(crate) use emulator::{Emulator, Jobs, PoolState};
+pub(crate) use failure::{Failure, Outcome};
 pub(crate) use made::MadeJobs;
 pub(crate) use objects::{Scaling, deployment, namespace, scaled_job};
 pub(crate) use pods::{Pace, PodPlayer};
@@ -33,24 +37,6 @@ pub(crate) const HPA_PERIOD: Duration = Duration::from_secs(2);
 
 /// For what takes a few of the HPA's periods, on a machine that is busy.
 pub(crate) const SOON: Duration = Duration::from_secs(60);
-
-/// The result of a scenario; an error is told as it says itself.
-pub(crate) type Outcome = Result<(), Failure>;
-
-/// A failure that shows its text and not the shape of its type.
-pub(crate) struct Failure(Box<dyn std::error::Error + Send + Sync>);
-
-impl std::fmt::Debug for Failure {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0)
-    }
-}
-
-impl<E: Into<Box<dyn std::error::Error + Send + Sync>>> From<E> for Failure {
-    fn from(error: E) -> Failure {
-        Failure(error.into())
-    }
-}
 
 /// Held by each scenario: by one alone where it promises a time or takes the
 /// cluster away from the others.

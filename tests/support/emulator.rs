@@ -1,5 +1,6 @@
-//! The emulator as a program, and its own routes: Azure DevOps as the scenarios
-//! steer it.
+//! The emulator by its own routes: Azure DevOps as the scenarios steer it.
+
+#![allow(dead_code, reason = "each test steers its own part of it")]
 
 use std::time::Duration;
 
@@ -38,14 +39,35 @@ pub(crate) struct PoolState {
     pub(crate) agents: usize,
 }
 
+/// A job at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct JobState {
+    pub(crate) id: i64,
+    /// `queued`, `assigned`, `running` or `finished`, as the emulator says it.
+    pub(crate) state: String,
+    /// How it ended; empty before.
+    pub(crate) result: String,
+    /// The agent that has or had it; empty before.
+    pub(crate) agent: String,
+}
+
 /// A running emulator. Clones reach the same one.
 #[derive(Debug, Clone)]
 pub(crate) struct Emulator {
     address: String,
-    _process: std::sync::Arc<Process>,
+    /// Where it is a program of the test's own.
+    _process: Option<std::sync::Arc<Process>>,
 }
 
 impl Emulator {
+    /// One that runs already, at `http://HOST:PORT`.
+    pub(crate) fn at(address: &str) -> Emulator {
+        Emulator {
+            address: address.trim_start_matches("http://").to_owned(),
+            _process: None,
+        }
+    }
+
     pub(crate) fn start(cluster: &Cluster, name: &str, pool: &str) -> Result<Emulator, Failure> {
         let process = cluster.spawn(
             &format!("emulator-{name}"),
@@ -57,7 +79,7 @@ impl Emulator {
             process.line_after("emulator listening on http://", Duration::from_secs(20))?;
         Ok(Emulator {
             address,
-            _process: std::sync::Arc::new(process),
+            _process: Some(std::sync::Arc::new(process)),
         })
     }
 
@@ -75,6 +97,14 @@ impl Emulator {
     /// Makes a pool.
     pub(crate) fn add_pool(&self, pool: &str) -> Result<(), Failure> {
         self.ask("POST", &format!("/_emulator/pools/{pool}"), &Value::Null)?;
+        Ok(())
+    }
+
+    /// Whether a job fails at once that no registered agent of the pool could run,
+    /// as Azure DevOps has it. Makes the pool.
+    pub(crate) fn set_strict(&self, pool: &str, strict: bool) -> Result<(), Failure> {
+        let path = format!("/_emulator/pools/{pool}");
+        self.ask("POST", &path, &json!({"strict": strict}))?;
         Ok(())
     }
 
@@ -155,6 +185,20 @@ impl Emulator {
             offline_agents: named(|agent| agent["online"] == false),
             agents: agents.len(),
         })
+    }
+
+    /// The jobs of a pool, those that ended among them.
+    pub(crate) fn jobs(&self, pool: &str) -> Result<Vec<JobState>, Failure> {
+        let answer = self.report(pool)?;
+        let jobs = answer["jobs"].as_array().cloned().unwrap_or_default();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let state = |job: &Value| JobState {
+            id: job["requestId"].as_i64().unwrap_or_default(),
+            state: text(&job["state"]),
+            result: text(&job["result"]),
+            agent: text(&job["agent"]),
+        };
+        Ok(jobs.iter().map(state).collect())
     }
 
     /// The pool's number in the organization.
