@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use crate::control_plane;
 use crate::error::{Doing, Error, Result};
+use crate::keeper::Keeper;
 use crate::kubectl::Kubectl;
 use crate::node::{Node, NodeOptions};
-use crate::process::{Keeper, Process, log_tail};
+use crate::process::{Process, log_tail};
 use crate::start::Parts;
 use crate::tools::Tools;
 use crate::watch::{Lines, Watch};
@@ -19,7 +20,8 @@ pub struct Options {
     /// and figures are measured with; tests take 2 s.
     pub hpa_sync_period: Duration,
     /// Where its files lie while it runs; a new directory under the system's
-    /// temporary one when `None`. Must be absent or empty.
+    /// temporary one when `None`. Must be absent or empty, or be what a killed
+    /// cluster left, which is cleared.
     pub directory: Option<PathBuf>,
     /// Whether KEDA runs: as pods where there is a node, else as processes.
     /// Without it there are its kinds, and nobody who acts on them.
@@ -82,7 +84,7 @@ impl Cluster {
         };
         let keeper = Keeper::take(&directory)?;
         if options.node.is_some() {
-            Node::check_machine(keeper.directory())?;
+            Node::check_machine(keeper.directory(), tools)?;
         }
         let kubectl = Kubectl::new(tools.path("kubectl")?, keeper.directory());
         // From here on a failure drops the cluster, and with it what has started.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::certificates::{Certificates, PROXY_CLIENT};
 use crate::error::{Doing, Error, Result};
+use crate::hex::hex;
 use crate::http;
 use crate::kubectl::Kubectl;
 use crate::process::Process;
@@ -134,7 +135,7 @@ current-context: azp-cluster
 fn random_token() -> Result<String> {
     let mut bytes = [0; 16];
     aws_lc_rs::rand::fill(&mut bytes).map_err(|_| Error::Random)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(&bytes))
 }
 
 /// Starts etcd and waits until it answers.

@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::error::{Doing, Error, Result};
-use crate::process::{Keeper, is_empty, marker};
+use crate::keeper::{Keeper, is_empty, marker};
 
 /// The last line of a holder whose cluster is ready.
 pub const READY: &str = "ready";
@@ -71,7 +71,9 @@ impl Detached {
             Ok(()) => Ok(State::Leftover),
             Err(TryLockError::Error(error)) => Err(error).doing(what),
             Err(TryLockError::WouldBlock) => {
-                let answer = fs::read_to_string(marker(&self.directory)).doing(what)?;
+                let Some(answer) = self.holder().doing(what)? else {
+                    return self.state();
+                };
                 // Not the owner, who is dead: its keeper is at work.
                 if answer.starts_with("ending") {
                     return Ok(State::Leftover);
@@ -81,6 +83,21 @@ impl Detached {
                     what: what(),
                     answer,
                 })
+            }
+        }
+    }
+
+    /// What the holder of the mark wrote into it; nothing when it is gone.
+    fn holder(&self) -> std::io::Result<Option<String>> {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        loop {
+            match fs::read_to_string(marker(&self.directory)) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+                // Whoever has just locked it is about to write.
+                Ok(text) if text.is_empty() && Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                read => return read.map(Some),
             }
         }
     }
@@ -130,35 +147,83 @@ impl Detached {
     /// there.
     ///
     /// # Errors
-    /// When it is still there after five minutes.
+    /// When the owner does not end within a minute, or something cannot be
+    /// removed.
     pub fn down(&self) -> Result<State> {
         let state = self.state()?;
         match state {
             State::Absent => return Ok(state),
-            State::Leftover => Keeper::clear_leftovers(&self.directory)?,
-            State::Running(owner) => {
-                let what = || format!("ending the process {owner}");
-                Command::new("kill")
-                    .arg(owner.to_string())
-                    .status()
-                    .doing(what)?;
-            }
+            State::Leftover => {}
+            State::Running(owner) => self.end(owner)?,
         }
-        // A second, unless a node's images are on a disk that is busy.
-        let within = Duration::from_secs(300);
+        // The owner's keeper is at work, or gave up, or was killed as well:
+        // another one waits for it and does the rest.
+        Keeper::clear_leftovers(&self.directory)?;
+        self.until(&format!("{} to be gone", self.directory.display()), || {
+            Ok(!self.directory.exists())
+        })?;
+        Ok(state)
+    }
+
+    /// Ends an owner, and waits until it holds the mark no more.
+    fn end(&self, owner: u32) -> Result<()> {
+        Command::new("kill")
+            .arg(owner.to_string())
+            .status()
+            .doing(|| format!("ending the process {owner}"))?;
+        self.until(&format!("the process {owner} to end"), || {
+            Ok(self.state()? != State::Running(owner))
+        })
+    }
+
+    /// What it waits for is done by processes that are no children of this one:
+    /// nobody can wait for them, only for what they do.
+    fn until(&self, what: &str, mut seen: impl FnMut() -> Result<bool>) -> Result<()> {
+        let within = Duration::from_secs(60);
         let deadline = Instant::now() + within;
-        // The keeper is a child of a process that is gone: nobody can wait for
-        // it, only for what it does.
-        while self.directory.exists() {
+        while !seen()? {
             if Instant::now() > deadline {
                 return Err(Error::Deadline {
-                    what: format!("{} to be gone", self.directory.display()),
+                    what: what.to_owned(),
                     waited: within,
                     state: "it is still there".to_owned(),
                 });
             }
             std::thread::sleep(Duration::from_millis(50));
         }
-        Ok(state)
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Holds the mark as a cluster's owner does, and has no keeper.
+    const HOLDER: &str = r#"
+        mkdir -p "$0/pids" && exec 8<>"$0/.azp-cluster" && flock 8
+        printf $$ >"$0/.azp-cluster"
+        echo 'step: holding'; echo ready; exec sleep 1000 >&-"#;
+
+    #[test]
+    fn down_clears_up_when_the_keeper_is_gone() {
+        let parent = tempfile::tempdir().unwrap();
+        let directory = parent.path().join("cluster");
+        let cluster = Detached::new(&directory);
+        assert_eq!(cluster.state().unwrap(), State::Absent);
+        let mut holder = Command::new("bash");
+        holder.args(["-c", HOLDER]).arg(&directory);
+        let mut steps = Vec::new();
+        cluster
+            .up(holder, |step| steps.push(step.to_owned()))
+            .unwrap();
+        assert_eq!(steps, ["holding"]);
+        fs::write(directory.join("tokens.csv"), "secret").unwrap();
+
+        let begun = Instant::now();
+        let was = cluster.down().unwrap();
+        assert!(matches!(was, State::Running(_)), "{was:?}");
+        assert!(!directory.exists());
+        assert!(begun.elapsed() < Duration::from_secs(30));
     }
 }

@@ -60,6 +60,16 @@ pub enum Error {
     /// The directory belongs to something else.
     #[error("{0} is not empty and not a cluster's directory; name another one with --dir")]
     ForeignDirectory(PathBuf),
+    /// Somebody else's cluster is in the directory.
+    #[error(
+        "a cluster is starting or running in {0}; end it by azp-cluster down with the same --dir, or name another directory"
+    )]
+    DirectoryTaken(PathBuf),
+    /// A cluster's keeper could not remove everything.
+    #[error(
+        "what a cluster left in {0} cannot be removed: something is mounted or written there, or the disk refuses; see what is in it and in /proc/mounts, then run azp-cluster down with the same --dir"
+    )]
+    Uncleared(PathBuf),
     /// A certificate could not be made.
     #[error("making a certificate failed: {0}")]
     Certificate(#[from] rcgen::Error),
@@ -96,7 +106,7 @@ pub enum Error {
     },
     /// All places of nodes are taken.
     #[error(
-        "no place for another node: each of 10.200.0.0/16 to 10.215.0.0/16 belongs to a running node or is routed elsewhere; stop one, or start without a node (--no-node)"
+        "no place for another node: each of 10.200.0.0/16 to 10.215.0.0/16 belongs to a running node, or is routed elsewhere by a route of its own or a broader one such as 10.0.0.0/8 (ip route show table all match 10.200.0.0/16); stop a node, leave the VPN, or start without a node (--no-node)"
     )]
     NoPlace,
     /// What a killed run left cannot be removed.
@@ -113,6 +123,18 @@ pub enum Error {
         directory: PathBuf,
         /// Why not.
         why: String,
+    },
+    /// A node would not find a program of its own.
+    #[error(
+        "a node cannot start {name} at {path}: it has a {covered} of its own; set AZP_TOOLS_DIR to another place and run make tools, or start without a node (--no-node)"
+    )]
+    CoveredTool {
+        /// Its name in `tools/build --list`.
+        name: String,
+        /// Where it lies.
+        path: PathBuf,
+        /// What the node puts others over.
+        covered: &'static str,
     },
     /// The system has no random bytes.
     #[error("the system gives no random bytes")]

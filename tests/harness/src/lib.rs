@@ -10,7 +10,8 @@
 //! The invariant: when a [`Cluster`] ends, by [`Cluster::stop`], by a drop, a
 //! panic or a SIGKILL of its owner, nothing of it is left: no process, file,
 //! mount, link, table of nft or cgroup. If its keeper is killed as well, the next
-//! start of a node clears them.
+//! start of a node clears them. What the kernel switches on for a node, modules
+//! and controllers of cgroups, stays on.
 //! Nothing here imports the scaler: a test brings it as a program.
 
 mod certificates;
@@ -18,7 +19,9 @@ mod cluster;
 mod control_plane;
 mod detached;
 mod error;
+mod hex;
 mod keda;
+mod keeper;
 mod kubectl;
 mod node;
 mod process;

@@ -1,129 +1,25 @@
-//! The processes of a cluster, and the keeper that ends them.
+//! The processes of a cluster.
 //!
-//! Each process leads a group of its own, writes its log into the cluster's
-//! directory and notes its pid there before it becomes the program. The keeper
-//! (`keeper.sh`) holds the other end of a pipe: when the owner is gone, it kills
-//! what the notes name and removes the directory. So no signal, no panic and no
-//! `static` that is never dropped can leave anything behind.
+//! Imports no other part of a cluster. The invariant: each process leads a group
+//! of its own, writes its log into the cluster's directory and notes its pid there
+//! before it becomes the program, so that the keeper (`keeper.rs`) can end it.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::sync::mpsc::{self, Receiver, TrySendError};
 use std::time::{Duration, Instant};
 
 use crate::error::{Doing, Error, Result};
 
-const KEEPER: &str = concat!(include_str!("node/clear.sh"), include_str!("keeper.sh"));
 /// How much of a log an error shows.
 const TAIL_LINES: usize = 25;
 /// Lines of a program that wait for a reader; what nobody reads is dropped.
 const UNREAD_LINES: usize = 10_000;
-
-/// The directory of a cluster and the keeper that ends it.
-#[derive(Debug)]
-pub(crate) struct Keeper {
-    directory: PathBuf,
-    /// Taken at the end; the keeper acts when it is closed.
-    pipe: Option<ChildStdin>,
-    child: Child,
-    /// Locked as long as the owner lives, so that anybody can see that it does;
-    /// the keeper wants the lock in its turn.
-    mark: Option<File>,
-}
-
-impl Keeper {
-    /// Puts an empty or absent directory under a keeper.
-    pub(crate) fn take(directory: &Path) -> Result<Keeper> {
-        for part in ["pids", "logs"] {
-            let path = directory.join(part);
-            fs::create_dir_all(&path).doing(|| format!("making {}", path.display()))?;
-        }
-        // The keys and the admin's token are nobody else's.
-        fs::set_permissions(directory, fs::Permissions::from_mode(0o700))
-            .doing(|| format!("closing {}", directory.display()))?;
-        let directory = directory
-            .canonicalize()
-            .doing(|| format!("resolving {}", directory.display()))?;
-        let mark = mark(&directory).doing(|| format!("marking {}", directory.display()))?;
-        let mut child = keeper_command(&directory)
-            .stdin(Stdio::piped())
-            .spawn()
-            .doing(|| "starting the keeper (bash)".to_owned())?;
-        let pipe = child.stdin.take();
-        Ok(Keeper {
-            directory,
-            pipe,
-            child,
-            mark: Some(mark),
-        })
-    }
-
-    pub(crate) fn directory(&self) -> &Path {
-        &self.directory
-    }
-
-    /// Ends what is left of a cluster whose owner is gone.
-    pub(crate) fn clear_leftovers(directory: &Path) -> Result<()> {
-        // As in `take`: the mark on the processes is the resolved path.
-        let Ok(directory) = directory.canonicalize() else {
-            // Another keeper was faster.
-            return Ok(());
-        };
-        let status = keeper_command(&directory)
-            .stdin(Stdio::null())
-            .status()
-            .doing(|| "running the keeper (bash)".to_owned())?;
-        match status.success() || is_empty(&directory) {
-            true => Ok(()),
-            false => Err(Error::ForeignDirectory(directory)),
-        }
-    }
-
-    /// Lets the keeper act and waits until it is done.
-    pub(crate) fn end(&mut self) {
-        drop(self.mark.take());
-        drop(self.pipe.take());
-        // It ignores signals and always comes to its end; there is nothing to
-        // be done about a failure of waiting for it.
-        let _ = self.child.wait();
-    }
-}
-
-/// Whether there is nothing in a directory, or no directory.
-pub(crate) fn is_empty(directory: &Path) -> bool {
-    fs::read_dir(directory).map_or(true, |mut entries| entries.next().is_none())
-}
-
-fn keeper_command(directory: &Path) -> Command {
-    let mut command = Command::new("bash");
-    command
-        .args(["-c", KEEPER, "keeper"])
-        .arg(directory)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        // Ctrl-C goes to the owner's group; the keeper has to outlive it.
-        .process_group(0);
-    command
-}
-
-/// The file by which a keeper knows that a directory may be removed. It holds
-/// the owner's pid, which is true as long as the file is locked.
-pub(crate) fn marker(directory: &Path) -> PathBuf {
-    directory.join(".azp-cluster")
-}
-
-fn mark(directory: &Path) -> std::io::Result<File> {
-    let mut file = File::create(marker(directory))?;
-    file.lock()?;
-    file.write_all(std::process::id().to_string().as_bytes())?;
-    Ok(file)
-}
 
 /// A command for a program of a cluster: noted for the keeper, in a group of its
 /// own. Nothing but PATH is handed down, so that no variable of the person who

@@ -1,8 +1,8 @@
 //! The parts of a cluster and the order in which they start: with a node, or
 //! with KEDA's programs beside the control plane.
 //!
-//! The invariant: whatever has started is in [`Parts`] at once, so that a failure
-//! on the way ends it.
+//! The invariant: whatever has started is held by a value whose drop ends it, on
+//! its way into [`Parts`] as well as in there; so a failure on the way ends it too.
 
 use std::net::Ipv4Addr;
 use std::path::Path;

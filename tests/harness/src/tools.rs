@@ -39,7 +39,7 @@ impl Tools {
         Tools::parse(&String::from_utf8_lossy(&output.stdout))
     }
 
-    fn parse(list: &str) -> Result<Tools> {
+    pub(crate) fn parse(list: &str) -> Result<Tools> {
         let mut by_name = BTreeMap::new();
         for line in list.lines() {
             let [name, version, path, _state] = line.split('\t').collect::<Vec<_>>()[..] else {

@@ -243,6 +243,11 @@ fn tell(directory: &Path) -> Result<()> {
     Ok(())
 }
 
+/// As one word of a shell, whatever is in it.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
 fn how_to_use(cluster: &Cluster) -> Result<String> {
     let tools = Tools::locate()?;
     let directory = cluster.directory().display();
@@ -256,8 +261,9 @@ fn how_to_use(cluster: &Cluster) -> Result<String> {
         format!(" AZP_EMULATOR='{url}/_emulator'")
     });
     let export = format!(
-        "export KUBECONFIG='{directory}/kubeconfig' PATH=\"{}:$PATH\"{routes}",
-        programs.join(":")
+        "export KUBECONFIG={} PATH={}:\"$PATH\"{routes}",
+        quoted(&cluster.kubeconfig().display().to_string()),
+        quoted(&programs.join(":"))
     );
     let words = match cluster.node() {
         None => "There is no node: pods stay Pending, and replicas are what to look at.
@@ -279,10 +285,28 @@ addresses, and pods reach this machine by {host}: start a scaler with
     };
     Ok(format!(
         "{export}
-Kubernetes {kubernetes} with KEDA {keda}; its first line is for a shell.
+Kubernetes {kubernetes} with KEDA {keda}.
 {words}
 Logs are in {directory}/logs. `azp-cluster down` (make cluster-down) takes it away.",
         kubernetes = tools.version("kube-apiserver"),
         keda = tools.version("keda-operator"),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shell_reads_back_what_was_quoted() {
+        for text in ["/tmp/a b", "/tmp/it's", "'$HOME' \"`\\", ""] {
+            let script = format!(
+                "export WORD={0} PATH={0}:\"$PATH\"; echo \"$WORD\"",
+                quoted(text)
+            );
+            let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+            assert!(output.status.success(), "{script}");
+            assert_eq!(String::from_utf8_lossy(&output.stdout), format!("{text}\n"));
+        }
+    }
 }

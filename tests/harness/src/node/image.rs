@@ -11,6 +11,7 @@ use std::path::Path;
 use aws_lc_rs::digest;
 
 use crate::error::{Doing, Result};
+use crate::hex::hex;
 
 /// An image with nothing in it but one program that is linked to nothing.
 #[derive(Debug, Clone, Copy)]
@@ -56,11 +57,7 @@ impl ProgramImage<'_> {
         let mut header = header(program.metadata()?.len(), 0o755);
         layer.append_data(&mut header, self.path.trim_start_matches('/'), program)?;
         let hash = layer.into_inner()?.hash.finish();
-        Ok(hash
-            .as_ref()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect())
+        Ok(hex(hash.as_ref()))
     }
 
     fn write_archive(&self, path: &Path, layer: &Path, diff_id: &str) -> io::Result<()> {
@@ -150,9 +147,8 @@ mod tests {
             parts.insert(name, bytes);
         }
         let hash = digest::digest(&digest::SHA256, &parts["layer.tar"]);
-        let hex: String = hash.as_ref().iter().map(|b| format!("{b:02x}")).collect();
         let config = String::from_utf8_lossy(&parts["config.json"]).into_owned();
-        assert!(config.contains(&hex), "{config}");
+        assert!(config.contains(&hex(hash.as_ref())), "{config}");
         let manifest = String::from_utf8_lossy(&parts["manifest.json"]).into_owned();
         assert!(manifest.contains("localhost/probe:1"), "{manifest}");
 

@@ -4,7 +4,8 @@
 //! Imports what starts processes and asks the apiserver, and knows nothing of
 //! the cluster that it belongs to. The invariant: whatever a node puts on its
 //! host outside of its namespaces bears the name of its place, so that `clear.sh`
-//! finds it without being told.
+//! finds it without being told. What node.sh switches on in the host's root cgroup
+//! is no thing of the node's, and stays.
 
 mod image;
 pub(crate) mod keda;
@@ -29,7 +30,7 @@ use crate::tools::Tools;
 
 pub use image::ProgramImage;
 pub(crate) use place::Place;
-use settings::{HOSTNAME, Settings};
+use settings::{HOSTNAME, PLUGINS, Settings};
 
 const NODE: &str = include_str!("node.sh");
 const SYSTEM: &str = include_str!("system.yaml");
@@ -53,6 +54,14 @@ const SYSTEM_PROGRAMS: [(&str, &str); 6] = [
 
 /// What a node puts others over, so that a cluster cannot lie there.
 const COVERED: [&str; 5] = ["/run", "/var/lib", "/var/log", "/proc", "/sys"];
+
+/// Built programs that run where others are covered.
+const NODE_PROGRAMS: [&str; 4] = [
+    "containerd",
+    "containerd-shim-runc-v2",
+    "kubelet",
+    "kube-proxy",
+];
 
 /// How long a path to a socket may be.
 const SOCKET_PATH: usize = 107;
@@ -84,7 +93,7 @@ pub struct Node {
 
 impl Node {
     /// Fails when the machine has not what a node needs.
-    pub(crate) fn check_machine(directory: &Path) -> Result<()> {
+    pub(crate) fn check_machine(directory: &Path, tools: &Tools) -> Result<()> {
         let own = fs::metadata("/proc/self").doing(|| "looking at this process".to_owned())?;
         if own.uid() != 0 {
             return Err(Error::NotRoot);
@@ -95,10 +104,10 @@ impl Node {
                 return Err(Error::SystemProgramMissing { program, package });
             }
         }
-        let covered = COVERED.iter().find(|&&each| directory.starts_with(each));
+        check_tools(tools)?;
         let too_long =
             directory.as_os_str().as_bytes().len() + "/containerd.sock.ttrpc".len() > SOCKET_PATH;
-        match (covered, too_long) {
+        match (covered(directory), too_long) {
             (None, false) => Ok(()),
             (Some(covered), _) => Err(Error::UnfitDirectory {
                 directory: directory.to_owned(),
@@ -259,6 +268,32 @@ impl Node {
     }
 }
 
+/// What of a node lies over a path, if anything does.
+fn covered(path: &Path) -> Option<&'static str> {
+    COVERED.into_iter().find(|each| path.starts_with(each))
+}
+
+/// Fails when a program would not be there on the node, neither by its name nor
+/// where its links lead.
+fn check_tools(tools: &Tools) -> Result<()> {
+    for &name in NODE_PROGRAMS.iter().chain(&PLUGINS) {
+        let path = tools.path(name)?;
+        let resolved = path
+            .canonicalize()
+            .doing(|| format!("resolving {}", path.display()))?;
+        for path in [path, &resolved] {
+            if let Some(covered) = covered(path) {
+                return Err(Error::CoveredTool {
+                    name: name.to_owned(),
+                    path: path.to_owned(),
+                    covered,
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
 fn available(kubectl: &Kubectl, deployment: &str, namespace: &str) -> Result<()> {
     kubectl.run(
         &[
@@ -328,4 +363,33 @@ fn start_process(settings: &Settings<'_>, tools: &Tools) -> Result<Process> {
         arguments,
         &environment,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_a_node_covers_is_said_before_the_start() {
+        let place = tempfile::tempdir().unwrap();
+        let link = place.path().join("kubelet");
+        std::os::unix::fs::symlink("/proc/version", &link).unwrap();
+        let list = |kubelet: &Path| {
+            let names = NODE_PROGRAMS.iter().chain(&PLUGINS);
+            let lines = names.map(|&name| {
+                let path = match name {
+                    "kubelet" => kubelet,
+                    _ => Path::new("/usr/bin/env"),
+                };
+                format!("{name}\tv1\t{}\tthere\n", path.display())
+            });
+            Tools::parse(&lines.collect::<String>()).unwrap()
+        };
+        check_tools(&list(Path::new("/usr/bin/env"))).unwrap();
+        for kubelet in [&link, Path::new("/proc/version")] {
+            let said = check_tools(&list(kubelet)).unwrap_err().to_string();
+            assert!(said.contains("kubelet at /proc/version"), "{said}");
+            assert!(said.contains("AZP_TOOLS_DIR"), "{said}");
+        }
+    }
 }

@@ -1,8 +1,10 @@
 # The first process of the node: it makes what the kubelet and containerd find
 # around them, starts them, and ends when one of them ends. All of it lies in
 # namespaces of its own, so that processes, mounts, links and tables of nft go
-# when this process goes; of the host it has one end of a link and one cgroup,
-# which clear.sh takes away by their name.
+# when this process goes. On the host it makes one end of a link with a route, and
+# a cgroup in each hierarchy, which clear.sh takes away by their name. One thing
+# stays: with cgroups of version 2 it switches on controllers in the host's root
+# cgroup, and nobody switches them off, since others may use them by then.
 #
 # usage: unshare --mount --pid --net --propagation=private --fork --kill-child \
 #            bash node.sh

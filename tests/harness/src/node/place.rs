@@ -1,9 +1,10 @@
 //! Where a node lives on this machine: one of sixteen numbers, the addresses that
 //! go with it, and the name of its link and its cgroup.
 //!
-//! Imports the keeper of processes and no other part of a cluster. The invariant: a number is held by the lock of
-//! one file, whose text names what its holder has put on this machine; whoever
-//! takes a number has cleared before what the last holder left behind.
+//! Imports the keeper of processes and no other part of a cluster. The invariant:
+//! a number is held by the lock of one file, whose text names what its holder has
+//! put on this machine; whoever takes a number has cleared before what the last
+//! holder left behind.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
@@ -16,7 +17,8 @@ use std::process::{Command, Stdio};
 use aws_lc_rs::digest;
 
 use crate::error::{Doing, Error, Result};
-use crate::process::{Keeper, marker};
+use crate::hex::hex;
+use crate::keeper::{Keeper, marker};
 
 /// How many nodes can run side by side.
 const PLACES: u8 = 16;
@@ -134,12 +136,7 @@ fn path(number: u8) -> PathBuf {
 /// The same for one directory always, and short enough for a link (15 bytes).
 fn name(directory: &Path) -> String {
     let hash = digest::digest(&digest::SHA256, directory.as_os_str().as_bytes());
-    let hex: String = hash
-        .as_ref()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    format!("azp{}", &hex[..9])
+    format!("azp{}", &hex(hash.as_ref())[..9])
 }
 
 /// The lock of a place, unless somebody has it.
@@ -221,14 +218,32 @@ fn write(lock: &mut File, text: &str) -> std::io::Result<()> {
 }
 
 /// Whether nothing on this machine leads to a place's addresses: a network of
-/// its owner's may have them.
+/// its owner's may have them, or a broader one that they are part of.
 fn is_free(number: u8) -> Result<bool> {
-    let output = Command::new("ip")
-        .args(["-4", "route", "show", "table", "all", "root"])
-        .arg(range(number))
-        .output()
-        .doing(|| "running ip route".to_owned())?;
-    Ok(output.status.success() && output.stdout.is_empty())
+    for within_or_over in ["root", "match"] {
+        let output = Command::new("ip")
+            .args(["-4", "route", "show", "table", "all", within_or_over])
+            .arg(range(number))
+            .output()
+            .doing(|| "running ip route".to_owned())?;
+        let routes = String::from_utf8_lossy(&output.stdout);
+        if !output.status.success() || routes.lines().any(is_of_a_network) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Whether a line of `ip route` is more than the way to everywhere, which is one
+/// route, or two halves where a VPN goes before it.
+fn is_of_a_network(route: &str) -> bool {
+    let everywhere = ["default", "0.0.0.0/1", "128.0.0.0/1"];
+    // What leads nowhere, as in `unreachable default`, says so before.
+    !route.trim().is_empty()
+        && !route
+            .split_whitespace()
+            .take(2)
+            .any(|word| everywhere.contains(&word))
 }
 
 #[cfg(test)]
@@ -242,5 +257,26 @@ mod tests {
         assert!(one.starts_with("azp"), "{one}");
         assert_eq!(one, name(Path::new("/tmp/one")));
         assert_ne!(one, name(Path::new("/tmp/two")));
+    }
+
+    #[test]
+    fn only_the_way_to_everywhere_leaves_a_place_free() {
+        for everywhere in [
+            "default via 192.0.2.1 dev eth0 ",
+            "default dev wg0 table 51820 scope link",
+            "unreachable default table 7 metric 4294967295",
+            "0.0.0.0/1 via 198.51.100.1 dev tun0",
+            "",
+        ] {
+            assert!(!is_of_a_network(everywhere), "{everywhere}");
+        }
+        for network in [
+            "10.0.0.0/8 via 198.51.100.1 dev tun0",
+            "blackhole 10.192.0.0/10",
+            "local 10.200.255.1 dev azp0 table local proto kernel scope host",
+            "10.201.0.0/16 dev br-default scope link",
+        ] {
+            assert!(is_of_a_network(network), "{network}");
+        }
     }
 }

@@ -17,7 +17,7 @@ use crate::tools::Tools;
 pub(crate) const HOSTNAME: &str = "node";
 
 /// The plugins that give a pod its network, by containerd's order.
-const PLUGINS: [&str; 4] = ["loopback", "ptp", "host-local", "portmap"];
+pub(super) const PLUGINS: [&str; 4] = ["loopback", "ptp", "host-local", "portmap"];
 
 /// What the settings speak of.
 #[derive(Debug)]

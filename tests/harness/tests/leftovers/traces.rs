@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -119,6 +120,14 @@ impl Traces {
 pub(crate) struct Machine(BTreeMap<&'static str, String>);
 
 impl Machine {
+    /// The same once more. A setting that was not there before is left out: that
+    /// of connection tracking comes with its module, which the kernel loads.
+    pub(crate) fn look_again(&self) -> Machine {
+        let Machine(mut seen) = Machine::look();
+        seen.retain(|what, _| self.0.contains_key(what));
+        Machine(seen)
+    }
+
     pub(crate) fn look() -> Machine {
         let mut seen = BTreeMap::new();
         for setting in [
@@ -129,7 +138,11 @@ impl Machine {
             "/proc/sys/kernel/keys/root_maxkeys",
             "/proc/sys/net/netfilter/nf_conntrack_max",
         ] {
-            seen.insert(setting, fs::read_to_string(setting).unwrap_or_default());
+            match fs::read_to_string(setting) {
+                Ok(value) => drop(seen.insert(setting, value)),
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => panic!("{setting}: {error}"),
+            }
         }
         for place in [
             "/etc/cni",
