@@ -3,7 +3,10 @@
 //! May import: everything below. Invariant: the token is used here to make a
 //! client and to register, and handed to nothing else.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use anyhow::Context as _;
 use tokio::{
@@ -77,18 +80,47 @@ pub(crate) fn client(
     Ok((client, credential))
 }
 
+/// Whether this process was told to stop before it could listen: process 1 of a
+/// container never sees a signal that nobody heeds.
+#[derive(Debug)]
+pub struct EarlySignals(Arc<AtomicBool>);
+
+impl EarlySignals {
+    /// Heeds the signals of [`stop_on_signal`] from now on. To be called first of
+    /// all; it starts no thread.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn heed() -> anyhow::Result<Self> {
+        use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+        let told = Arc::new(AtomicBool::new(false));
+        for signal in [SIGTERM, SIGINT, SIGHUP, SIGQUIT] {
+            signal_hook::flag::register(signal, told.clone()).context("heeding signals")?;
+        }
+        Ok(Self(told))
+    }
+
+    /// Whether one has come.
+    #[must_use]
+    pub fn told(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
 /// Cancelled by every signal by which a system or a terminal ends a program; more of them change nothing, since the only
-/// way to end a job is SIGKILL. To be called first of all: process 1 of a
-/// container never sees a signal that it does not yet listen to.
+/// way to end a job is SIGKILL. At once where one came earlier.
 ///
 /// # Errors
 /// The system refuses.
-pub fn stop_on_signal() -> anyhow::Result<CancellationToken> {
+pub fn stop_on_signal(early: &EarlySignals) -> anyhow::Result<CancellationToken> {
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;
     let mut hangup = signal(SignalKind::hangup()).context("SIGHUP")?;
     let mut quit = signal(SignalKind::quit()).context("SIGQUIT")?;
     let stop = CancellationToken::new();
+    if early.told() {
+        stop.cancel();
+    }
     let stopped = stop.clone();
     tokio::spawn(async move {
         loop {

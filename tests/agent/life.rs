@@ -52,6 +52,26 @@ async fn a_stop_while_a_pool_is_not_found_leaves_at_once() {
     pod.ends_with(0).await;
 }
 
+/// As a kubelet ends a pod that has just begun: preStop first, then SIGTERM.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_that_comes_at_the_very_start_is_heeded() {
+    let stage = Stage::new().await;
+    for round in 0..5 {
+        let name = format!("agent-{round}");
+        let start = Start {
+            first: true,
+            ..Start::default()
+        };
+        let mut pod = stage.pod(&name, &start);
+        let answer = pod.ask(&["probe", "started"]);
+        let told = String::from_utf8(answer.stderr).unwrap();
+        assert!(answer.status.success(), "{told}");
+        pod.terminate();
+        pod.ends_with(0).await;
+    }
+    assert_eq!(stage.organization.agents(POOL).unwrap(), []);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn probe_and_status_tell_what_it_does() {
     let stage = Stage::new().await;

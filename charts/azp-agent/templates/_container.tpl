@@ -21,26 +21,26 @@ Takes root, name and profile.
   env:
     {{- include "azp-agent.signInEnv" .root | nindent 4 }}
     - name: AZP_POOL
-      value: {{ .profile.pool | quote }}
+      value: {{ include "azp-agent.literal" .profile.pool }}
     {{- with include "azp-agent.capabilities" . }}
     - name: AZP_CAPABILITIES
-      value: {{ . | quote }}
+      value: {{ include "azp-agent.literal" . }}
     {{- end }}
     - name: AZP_WORK
       value: /azp/agent/_work
     - name: AZP_LEAVE_WITHIN
-      value: {{ .profile.leaveWithin | quote }}
+      value: {{ include "azp-agent.literal" .profile.leaveWithin }}
     - name: AZP_SESSION_CHECK
-      value: {{ .profile.sessionCheck | quote }}
+      value: {{ include "azp-agent.literal" .profile.sessionCheck }}
     - name: AZP_METRICS_LISTEN
       value: "0.0.0.0:{{ int $values.metrics.port }}"
     - name: AZP_LOG
-      value: {{ .profile.log | quote }}
+      value: {{ include "azp-agent.literal" .profile.log }}
     - name: AZP_LOG_FORMAT
-      value: {{ .profile.logFormat | quote }}
+      value: {{ include "azp-agent.literal" .profile.logFormat }}
     {{- if $values.dockerConfig.mountPath }}
     - name: DOCKER_CONFIG
-      value: {{ $values.dockerConfig.mountPath | quote }}
+      value: {{ include "azp-agent.literal" $values.dockerConfig.mountPath }}
     {{- end }}
     {{- with concat $values.extraEnv .profile.env }}
     {{- toYaml . | nindent 4 }}
@@ -53,6 +53,11 @@ Takes root, name and profile.
   - name: metrics
     containerPort: {{ int $values.metrics.port }}
     protocol: TCP
+  lifecycle:
+    preStop:
+      exec:
+        # A signal that comes before it listens would be lost, and the agent take jobs until it is killed.
+        command: [/usr/local/bin/azp-agent, probe, started]
   livenessProbe:
     httpGet:
       path: /livez

@@ -2,7 +2,7 @@
 //!
 //! May import: everything below. Invariant: the first thing that `run` does is to
 //! take the secrets out of the environment; nothing else is read or started
-//! before.
+//! before, but that signals are heeded.
 
 mod clean;
 mod placeholder;
@@ -17,9 +17,13 @@ use clap::Parser;
 use super::{CONFIG, parsed};
 use crate::{
     agent::memory,
+    app::agent::EarlySignals,
     config::{
         ConfigError,
-        agent::{CleanArgs, PlaceholderArgs, ProbeArgs, RunArgs, StatusArgs, handover},
+        agent::{
+            CleanArgs, PlaceholderArgs, ProbeArgs, RunArgs, StatusArgs,
+            handover::{self, HandoverError},
+        },
     },
 };
 
@@ -78,7 +82,7 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             eprintln!("azp-agent: {error:#}");
-            let wrong = error.is::<ConfigError>() || error.is::<handover::HandoverError>();
+            let wrong = error.is::<ConfigError>() || error.is::<HandoverError>();
             if wrong {
                 CONFIG.into()
             } else {
@@ -91,10 +95,14 @@ pub fn main() -> ExitCode {
 fn command(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Run(args) => {
+            let early = EarlySignals::heed()?;
             // Before any thread is there: it may start this program anew.
-            let secrets = handover::take(args.token_file())?;
+            let secrets = match handover::take(args.token_file(), || early.told()) {
+                Err(HandoverError::ToldToStop) => return Ok(ExitCode::SUCCESS),
+                taken => taken?,
+            };
             let config = args.resolve(&secrets)?;
-            runtime()?.block_on(run::run(config))
+            runtime()?.block_on(run::run(config, early))
         }
         Command::Probe(args) => runtime()?.block_on(probe::probe(&args)),
         Command::Status(args) => runtime()?.block_on(status::status(&args)),

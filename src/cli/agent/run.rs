@@ -23,8 +23,11 @@ const ABANDONED: u8 = 105;
 const UNKNOWN: u8 = 120;
 
 /// Runs an agent to its end.
-pub(super) async fn run(config: RunConfig) -> anyhow::Result<ExitCode> {
-    let stop = app::agent::stop_on_signal()?;
+pub(super) async fn run(
+    config: RunConfig,
+    early: app::agent::EarlySignals,
+) -> anyhow::Result<ExitCode> {
+    let stop = app::agent::stop_on_signal(&early)?;
     logs::start(&config.log, config.log_json)?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -36,6 +39,9 @@ pub(super) async fn run(config: RunConfig) -> anyhow::Result<ExitCode> {
         folder = %config.home.display(),
         "azp-agent starts"
     );
+    if stop.is_cancelled() {
+        tracing::info!("told to stop before it had started");
+    }
     warn(&config);
     let outcome_wanted = config.job_outcome;
     let ending = app::agent::run(config, stop).await?;

@@ -15,6 +15,9 @@ pub enum Ask {
     Live,
     /// Does the agent take jobs, or run one?
     Ready,
+    /// Does it answer at all? Waits up to 20 s for that. To be asked before a pod is told to stop
+    /// (preStop): it heeds that from then on.
+    Started,
 }
 
 /// The flags of `probe`.

@@ -83,20 +83,31 @@ pub enum HandoverError {
     /// What came is not what this program sends.
     #[error("{MARK} is set from outside; take it out of the environment")]
     Foreign,
+    /// There is no more reason to start anything, and the process that would be
+    /// started anew would not know it.
+    #[error("told to stop")]
+    ToldToStop,
 }
 
 /// Takes the secrets. Comes back with them in the process that was started anew,
-/// or at once where there are none. `token_file` is the file that a flag names.
+/// or at once where there are none. `token_file` is the file that a flag names;
+/// `told_to_stop` is asked at the last moment before this process is another.
 ///
 /// # Errors
 /// They cannot be hidden; nothing may be started then.
-pub fn take(token_file: Option<PathBuf>) -> Result<Secrets, HandoverError> {
+pub fn take(
+    token_file: Option<PathBuf>,
+    told_to_stop: impl Fn() -> bool,
+) -> Result<Secrets, HandoverError> {
     if env::var_os(MARK).is_some() {
         return receive();
     }
     let secrets = collect(token_file)?;
     if secrets.by_name.is_empty() {
         return Ok(secrets);
+    }
+    if told_to_stop() {
+        return Err(HandoverError::ToldToStop);
     }
     Err(hand_over(&secrets))
 }
