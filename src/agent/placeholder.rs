@@ -194,13 +194,21 @@ impl Keeper<'_> {
     /// Looks at every pool, and does what there is to do.
     async fn pass(&mut self) -> Result<(), Stopped> {
         let wanted = self.wanted;
+        // One that was in use may have gone by itself meanwhile.
+        self.done.retain(|done| done.what != Deed::InUse);
         let mut seen = Vec::with_capacity(wanted.pools.len());
         for wanted in &wanted.pools {
             self.pool = wanted.pool.clone();
             let pool = PoolRef::Name(wanted.pool.clone());
-            seen.push(self.server.agents(&pool).await?);
+            match self.server.agents(&pool).await {
+                // Where nothing is to be, nothing is missing.
+                Err(error @ ReadError::PoolNotFound { .. }) if wanted.placeholders.is_empty() => {
+                    tracing::warn!(%error, "there are no placeholders to be removed");
+                }
+                found => seen.push((wanted, found?)),
+            }
         }
-        let plans = wanted.pools.iter().zip(&seen);
+        let plans = seen.iter();
         let plans: Vec<_> = plans
             .map(|(wanted, (id, agents))| (&wanted.pool, *id, self.plan(wanted, agents)))
             .collect();

@@ -162,6 +162,9 @@ async fn what_the_file_no_longer_names_goes_and_nothing_else_does() {
         assert_eq!(stage.names(POOL).len(), 3);
     }
     stage.says("remove", JAVA, &[], 0).await;
+    // What is not there need not be removed.
+    let elsewhere = JAVA.replace("pool: builds", "pool: nowhere");
+    stage.says("remove", &elsewhere, &[], 0).await;
     assert_eq!(stage.names(POOL), ["a-real-one", "theirs"]);
 }
 

@@ -86,7 +86,7 @@ pub struct PlaceholderArgs {
 
     /// Certificate authorities (PEM) that are trusted beside the system's.
     #[arg(long, env = "AZP_CA", value_name = "PATH")]
-    ca: Option<PathBuf>,
+    ca: Option<String>,
 }
 
 /// What `placeholder` needs to know.
@@ -168,7 +168,7 @@ impl PlaceholderArgs {
             organization: organization?,
             token: token?,
             connection: ConnectionSettings {
-                ca: self.ca,
+                ca: given(self.ca).map(PathBuf::from),
                 ..ConnectionSettings::default()
             },
             owner: file.owner,
