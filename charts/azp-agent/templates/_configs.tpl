@@ -24,19 +24,19 @@ The two configurations for tools of pipelines: AWS profiles, and registries.
 {{- if include "azp-agent.hasAwsConfig" . }}
 - name: aws-config
   configMap:
-    name: {{ .Values.awsConfig.name }}
+    name: {{ .Values.awsConfig.name | quote }}
 {{- end }}
 {{- if $docker.mountPath }}
 - name: docker-config
   {{- if $docker.existingSecret.name }}
   secret:
-    secretName: {{ $docker.existingSecret.name }}
+    secretName: {{ $docker.existingSecret.name | quote }}
     items:
-    - key: {{ $docker.existingSecret.key }}
+    - key: {{ $docker.existingSecret.key | quote }}
       path: config.json
   {{- else }}
   configMap:
-    name: {{ $docker.name }}
+    name: {{ $docker.name | quote }}
   {{- end }}
 {{- end }}
 {{- end -}}

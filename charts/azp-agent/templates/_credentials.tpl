@@ -12,7 +12,7 @@ and a file of a Secret it cannot.
 {{- $given := .Values.credentials -}}
 {{- $application := $given.clientSecret -}}
 - name: AZP_URL
-  value: {{ .Values.organization.url | quote }}
+  value: {{ include "azp-agent.literal" .Values.organization.url }}
 {{- if .Values.organization.ca.existingConfigMap }}
 - name: AZP_CA
   value: /etc/azp-agent/ca/ca.crt
@@ -21,30 +21,30 @@ and a file of a Secret it cannot.
 - name: AZP_TOKEN
   valueFrom:
     secretKeyRef:
-      name: {{ $given.existingSecret.name | default (include "azp-agent.secretName" .) }}
-      key: {{ ternary $given.existingSecret.key "token" (not (empty $given.existingSecret.name)) }}
+      name: {{ $given.existingSecret.name | default (include "azp-agent.secretName" .) | quote }}
+      key: {{ ternary $given.existingSecret.key "token" (not (empty $given.existingSecret.name)) | quote }}
 {{- else if $application.clientId }}
 - name: AZP_CLIENTID
-  value: {{ $application.clientId | quote }}
+  value: {{ include "azp-agent.literal" $application.clientId }}
 - name: AZP_TENANTID
-  value: {{ $application.tenantId | quote }}
+  value: {{ include "azp-agent.literal" $application.tenantId }}
 - name: AZP_CLIENTSECRET
   valueFrom:
     secretKeyRef:
-      name: {{ $application.existingSecret.name | default (include "azp-agent.secretName" .) }}
-      key: {{ ternary $application.existingSecret.key "clientSecret" (not (empty $application.existingSecret.name)) }}
+      name: {{ $application.existingSecret.name | default (include "azp-agent.secretName" .) | quote }}
+      key: {{ ternary $application.existingSecret.key "clientSecret" (not (empty $application.existingSecret.name)) | quote }}
 {{- else if .Values.workloadIdentity.enabled }}
 {{- with .Values.workloadIdentity.clientId }}
 - name: AZP_CLIENTID
-  value: {{ . | quote }}
+  value: {{ include "azp-agent.literal" . }}
 {{- end }}
 {{- with .Values.workloadIdentity.tenantId }}
 - name: AZP_TENANTID
-  value: {{ . | quote }}
+  value: {{ include "azp-agent.literal" . }}
 {{- end }}
 {{- with .Values.workloadIdentity.authorityHost }}
 - name: AZURE_AUTHORITY_HOST
-  value: {{ . | quote }}
+  value: {{ include "azp-agent.literal" . }}
 {{- end }}
 {{- if not .Values.workloadIdentity.webhook }}
 - name: AZURE_FEDERATED_TOKEN_FILE
@@ -70,9 +70,9 @@ and a file of a Secret it cannot.
 {{- if .Values.organization.ca.existingConfigMap }}
 - name: azp-ca
   configMap:
-    name: {{ .Values.organization.ca.existingConfigMap }}
+    name: {{ .Values.organization.ca.existingConfigMap | quote }}
     items:
-    - key: {{ .Values.organization.ca.key }}
+    - key: {{ .Values.organization.ca.key | quote }}
       path: ca.crt
 {{- end }}
 {{- if and .Values.workloadIdentity.enabled (not .Values.workloadIdentity.webhook) }}

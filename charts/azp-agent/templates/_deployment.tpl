@@ -9,8 +9,8 @@ an upgrade leaves KEDA's as it is. Takes root, name and profile.
 apiVersion: apps/v1
 kind: Deployment
 metadata:
-  name: {{ include "azp-agent.profileName" . }}
-  namespace: {{ .root.Release.Namespace }}
+  name: {{ include "azp-agent.profileName" . | quote }}
+  namespace: {{ .root.Release.Namespace | quote }}
   labels:
     {{- include "azp-agent.labels" $labels | nindent 4 }}
   {{- with include "azp-agent.annotations" (dict "root" .root) }}{{ trim . | nindent 2 }}{{ end }}
@@ -35,8 +35,8 @@ spec:
 apiVersion: keda.sh/v1alpha1
 kind: ScaledObject
 metadata:
-  name: {{ include "azp-agent.profileName" . }}
-  namespace: {{ .root.Release.Namespace }}
+  name: {{ include "azp-agent.profileName" . | quote }}
+  namespace: {{ .root.Release.Namespace | quote }}
   labels:
     {{- $labels := include "azp-agent.labels" (dict "root" .root "component" "agent" "name" .name) | fromYaml }}
     {{- merge $labels .profile.labels | toYaml | nindent 4 }}
@@ -45,7 +45,7 @@ spec:
   scaleTargetRef:
     apiVersion: apps/v1
     kind: Deployment
-    name: {{ include "azp-agent.profileName" . }}
+    name: {{ include "azp-agent.profileName" . | quote }}
   minReplicaCount: {{ int .profile.min }}
   maxReplicaCount: {{ int .profile.max }}
   pollingInterval: {{ .profile.pollingInterval | default 30 | int }}

@@ -18,11 +18,11 @@ Names, labels and images. What every name begins with is the release's name, wit
 
 {{/* The labels that a selector may name: they never change. Takes root, component and, for an agent, name. */}}
 {{- define "azp-agent.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "azp-agent.name" .root }}
-app.kubernetes.io/instance: {{ .root.Release.Name }}
-app.kubernetes.io/component: {{ .component }}
+app.kubernetes.io/name: {{ include "azp-agent.name" .root | quote }}
+app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
+app.kubernetes.io/component: {{ .component | quote }}
 {{- with .name }}
-azp-agent/profile: {{ . }}
+azp-agent/profile: {{ . | quote }}
 {{- end }}
 {{- end -}}
 
@@ -30,7 +30,7 @@ azp-agent/profile: {{ . }}
 {{- define "azp-agent.labels" -}}
 {{- $own := include "azp-agent.selectorLabels" . | fromYaml -}}
 {{- $_ := set $own "helm.sh/chart" (printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-") -}}
-{{- $_ := set $own "app.kubernetes.io/version" .root.Chart.AppVersion -}}
+{{- $_ := set $own "app.kubernetes.io/version" (.root.Chart.AppVersion | replace "+" "_" | trunc 63 | trimSuffix "-") -}}
 {{- $_ := set $own "app.kubernetes.io/part-of" "azp-scaler" -}}
 {{- $_ := set $own "app.kubernetes.io/managed-by" .root.Release.Service -}}
 {{- merge $own .root.Values.commonLabels | toYaml -}}
@@ -65,7 +65,7 @@ annotations:
 {{- with concat .Values.global.imagePullSecrets .Values.image.pullSecrets | uniq }}
 imagePullSecrets:
 {{- range . }}
-- name: {{ . }}
+- name: {{ . | quote }}
 {{- end }}
 {{- end }}
 {{- end -}}
@@ -81,6 +81,17 @@ imagePullSecrets:
 
 {{- define "azp-agent.kanikoNamespace" -}}
 {{- .Values.kaniko.namespace | default .Release.Namespace -}}
+{{- end -}}
+
+{{/* Why its rights may be those of the cluster's administrator. Empty: they are not. */}}
+{{- define "azp-agent.ownsCluster" -}}
+{{- $rbac := .Values.rbac -}}
+{{- if eq $rbac.clusterRole "cluster-admin" -}}
+cluster-admin lets whoever may edit a pipeline own the cluster
+{{- else if has $rbac.clusterRole (list "none" "view") -}}
+{{- else if or (not $rbac.namespaces) (has "kube-system" $rbac.namespaces) -}}
+{{ $rbac.clusterRole }} {{ ternary "in kube-system" "in all namespaces" (not (empty $rbac.namespaces)) }} may let whoever may edit a pipeline own the cluster, since who starts pods in kube-system may take any right
+{{- end -}}
 {{- end -}}
 
 {{/* Has the release's service account a right in the cluster? Empty: no. */}}

@@ -2,9 +2,15 @@
 Placeholders: agents that are registered and never online, so that a job for a
 profile that has no agent now is queued, and not failed at once.
 */}}
-{{/* A name that no pod has. Takes root, name and profile. */}}
+{{/* A name that no pod has, in no cluster of another name. Takes root, name and profile. */}}
 {{- define "azp-agent.placeholderName" -}}
-{{- printf "%s-placeholder" (include "azp-agent.profileName" .) -}}
+{{- $parts := list (include "azp-agent.profileName" .) .root.Values.clusterName "placeholder" -}}
+{{- $parts | compact | join "-" -}}
+{{- end -}}
+
+{{/* The mark of this release's placeholders. Takes the root. */}}
+{{- define "azp-agent.placeholderOwner" -}}
+{{- list .Values.clusterName .Release.Namespace .Release.Name | compact | join "/" -}}
 {{- end -}}
 
 {{/* The file that names them. Takes the root. */}}
@@ -19,7 +25,7 @@ profile that has no agent now is queued, and not failed at once.
 {{- end -}}
 {{- end -}}
 organization: {{ .Values.organization.url | quote }}
-owner: {{ printf "%s/%s" .Release.Namespace .Release.Name | quote }}
+owner: {{ include "azp-agent.placeholderOwner" . | quote }}
 placeholders: {{- if $placeholders }}{{ toYaml $placeholders | nindent 0 }}{{ else }} []{{ end }}
 {{- end -}}
 
@@ -42,12 +48,14 @@ apiVersion: batch/v1
 kind: Job
 metadata:
   name: {{ include "azp-agent.fullname" .root }}-placeholders-{{ .does }}
-  namespace: {{ .root.Release.Namespace }}
+  namespace: {{ .root.Release.Namespace | quote }}
   labels:
     {{- include "azp-agent.labels" $labels | nindent 4 }}
   {{- with include "azp-agent.annotations" (dict "root" .root "annotations" $hook) }}{{ trim . | nindent 2 }}{{ end }}
 spec:
   backoffLimit: 1
+  # A pod that cannot start, since its Secret is not there, ends helm's waiting too.
+  activeDeadlineSeconds: 300
   # What has failed can be read for an hour, and then goes by itself.
   ttlSecondsAfterFinished: 3600
   template:
@@ -58,7 +66,7 @@ spec:
         {{- merge $selector $marks .root.Values.commonLabels | toYaml | nindent 8 }}
     spec:
       restartPolicy: Never
-      serviceAccountName: {{ include "azp-agent.serviceAccountName" .root }}
+      serviceAccountName: {{ include "azp-agent.serviceAccountName" .root | quote }}
       automountServiceAccountToken: false
       enableServiceLinks: false
       {{- with include "azp-agent.pullSecrets" .root }}{{ trim . | nindent 6 }}{{ end }}
@@ -90,7 +98,7 @@ spec:
         - {{ $settings.within }}
         {{- range include "azp-agent.otherPools" .root | fromYamlArray }}
         - --also-pool
-        - {{ . | quote }}
+        - {{ include "azp-agent.literal" . }}
         {{- end }}
         env:
           {{- include "azp-agent.signInEnv" .root | nindent 10 }}

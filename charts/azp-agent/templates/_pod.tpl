@@ -19,7 +19,7 @@ spec:
   restartPolicy: Never
   {{- end }}
   terminationGracePeriodSeconds: {{ include "azp-agent.graceSeconds" . }}
-  serviceAccountName: {{ include "azp-agent.profileAccountName" . }}
+  serviceAccountName: {{ include "azp-agent.profileAccountName" . | quote }}
   automountServiceAccountToken: {{ ternary "true" "false" (not (empty (include "azp-agent.mountsToken" .))) }}
   enableServiceLinks: false
   {{- with include "azp-agent.pullSecrets" .root }}{{ trim . | nindent 2 }}{{ end }}
@@ -52,10 +52,11 @@ cluster-autoscaler.kubernetes.io/safe-to-evict: "false"
 karpenter.sh/do-not-disrupt: "true"
 {{- end }}
 {{- if or $values.credentials.token $values.credentials.clientSecret.secret }}
-checksum/credentials: {{ print $values.credentials.token $values.credentials.clientSecret.secret | sha256sum }}
+{{- /* Cut to what shows a change, since everybody who reads pods reads it. */}}
+checksum/credentials: {{ printf "%s/%s/%s%s" .root.Release.Namespace .root.Release.Name $values.credentials.token $values.credentials.clientSecret.secret | sha256sum | trunc 8 | quote }}
 {{- end }}
 {{- with include "azp-agent.awsConfigText" .root }}
-checksum/aws-config: {{ sha256sum . }}
+checksum/aws-config: {{ sha256sum . | quote }}
 {{- end }}
 {{- with .profile.podAnnotations }}
 {{ toYaml . }}
@@ -69,10 +70,10 @@ checksum/aws-config: {{ sha256sum . }}
 {{- $_ := set $nodes "kubernetes.io/arch" .profile.arch -}}
 {{- end -}}
 {{- with .profile.runtimeClassName }}
-runtimeClassName: {{ . }}
+runtimeClassName: {{ . | quote }}
 {{- end }}
 {{- with .profile.priorityClassName }}
-priorityClassName: {{ . }}
+priorityClassName: {{ . | quote }}
 {{- end }}
 {{- with $nodes }}
 nodeSelector:
@@ -132,7 +133,7 @@ topologySpreadConstraints:
   {{- else if or .profile.work.sizeLimit .profile.work.medium }}
   emptyDir:
     {{- with .profile.work.sizeLimit }}
-    sizeLimit: {{ . }}
+    sizeLimit: {{ . | quote }}
     {{- end }}
     {{- with .profile.work.medium }}
     medium: {{ . }}

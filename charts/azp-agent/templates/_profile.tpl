@@ -3,14 +3,21 @@ What is made of one profile: itself over `defaults`, its name, its capabilities 
 one spelling for the agent, the trigger and the placeholder, and its times. All but
 the first take a dict of root, name and profile.
 */}}
-{{/* A profile over `defaults`, as JSON. A map or list that is null is empty. Takes root and own. */}}
+{{/* A profile over `defaults`, as JSON. A map or list that is null is empty, and `requires` a list. Takes root and own. */}}
 {{- define "azp-agent.profile" -}}
 {{- $profile := mergeOverwrite (deepCopy .root.Values.defaults) (deepCopy (.own | default dict)) -}}
 {{- range list "capabilities" "resources" "nodeSelector" "affinity" "podLabels" "podAnnotations" "labels" "annotations" -}}
-{{- if kindIs "invalid" (get $profile .) -}}{{- $_ := set $profile . dict -}}{{- end -}}
+{{- if not (get $profile .) -}}{{- $_ := set $profile . dict -}}{{- end -}}
 {{- end -}}
 {{- range list "requires" "tolerations" "topologySpreadConstraints" "env" "envFrom" "volumes" "volumeMounts" "initContainers" "sidecars" -}}
-{{- if kindIs "invalid" (get $profile .) -}}{{- $_ := set $profile . list -}}{{- end -}}
+{{- if not (get $profile .) -}}{{- $_ := set $profile . list -}}{{- end -}}
+{{- end -}}
+{{- if kindIs "string" $profile.requires -}}
+{{- $requires := list -}}
+{{- range splitList "," $profile.requires -}}
+{{- with trim . -}}{{- $requires = append $requires . -}}{{- end -}}
+{{- end -}}
+{{- $_ := set $profile "requires" ($requires | uniq) -}}
 {{- end -}}
 {{- toJson $profile -}}
 {{- end -}}
@@ -46,6 +53,11 @@ the first take a dict of root, name and profile.
 {{- join ", " $items -}}
 {{- end -}}
 
+{{/* A text as a value of a variable or an argument: the kubelet would take $(NAME) for a variable, and $$ for $. */}}
+{{- define "azp-agent.literal" -}}
+{{- . | replace "$" "$$" | quote -}}
+{{- end -}}
+
 {{/* Seconds of `90s`, `5m` or `2h`. */}}
 {{- define "azp-agent.seconds" -}}
 {{- $unit := regexFind "[smh]$" . -}}
@@ -61,7 +73,8 @@ the first take a dict of root, name and profile.
 {{- define "azp-agent.hasPlaceholder" -}}
 {{- $enabled := .profile.placeholder.enabled -}}
 {{- if kindIs "invalid" $enabled -}}
-{{- $enabled = eq (int .profile.min) 0 -}}
+{{- /* With `min` 1, too, there is no agent for moments: in a rollout, and after a ScaledJob's job. */ -}}
+{{- $enabled = true -}}
 {{- end -}}
 {{- if and .root.Values.placeholders.enabled $enabled -}}true{{- end -}}
 {{- end -}}

@@ -7,8 +7,8 @@ autoscaler ever takes one away. Takes root, name and profile.
 apiVersion: keda.sh/v1alpha1
 kind: ScaledJob
 metadata:
-  name: {{ include "azp-agent.profileName" . }}
-  namespace: {{ .root.Release.Namespace }}
+  name: {{ include "azp-agent.profileName" . | quote }}
+  namespace: {{ .root.Release.Namespace | quote }}
   labels:
     {{- $labels := include "azp-agent.labels" (dict "root" .root "component" "agent" "name" .name) | fromYaml }}
     {{- merge $labels .profile.labels | toYaml | nindent 4 }}

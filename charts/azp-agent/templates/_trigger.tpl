@@ -49,7 +49,7 @@ agents have is the text that the agents themselves are given.
     targetPipelinesQueueLength: "1"
   {{- with $scaler.triggerAuthentication.name }}
   authenticationRef:
-    name: {{ . }}
+    name: {{ . | quote }}
     kind: {{ $scaler.triggerAuthentication.kind }}
   {{- end }}
 {{- end -}}

@@ -19,8 +19,12 @@ and the remedy. Nothing is rendered where one of them applies.
 {{- include "azp-agent.validateCredentials" . -}}
 {{- include "azp-agent.validateRights" . -}}
 {{- include "azp-agent.validateConfigs" . -}}
-{{- if contains "docker.sock" (toJson $values) -}}
-{{- fail "values: docker.sock is named in them, and with it a job would own its node; build images in pods of their own, with kaniko" -}}
+{{- include "azp-agent.validateSockets" (dict "at" "values" "given" $values) -}}
+{{- include "azp-agent.validateVolumes" (dict "at" "extraVolumes" "volumes" $values.extraVolumes) -}}
+{{- range $name, $own := $values.profiles -}}
+{{- if kindIs "invalid" $own -}}
+{{- fail (printf "profiles.%s: is null, which is no profile; write {} for one of defaults alone, or remove the name" $name) -}}
+{{- end -}}
 {{- end -}}
 {{- $secret := $values.scaler.secret.name -}}
 {{- if and $values.scaler.credential $secret -}}
@@ -61,8 +65,9 @@ and the remedy. Nothing is rendered where one of them applies.
 
 {{- define "azp-agent.validateRights" -}}
 {{- $rbac := .Values.rbac -}}
-{{- if and (eq $rbac.clusterRole "cluster-admin") (not $rbac.acknowledgeClusterAdmin) -}}
-{{- fail "rbac.clusterRole: cluster-admin lets whoever may edit a pipeline own the cluster; take edit in rbac.namespaces, or set rbac.acknowledgeClusterAdmin to true" -}}
+{{- $risk := include "azp-agent.ownsCluster" . -}}
+{{- if and $risk (not $rbac.acknowledgeClusterAdmin) -}}
+{{- fail (printf "rbac.clusterRole: %s; take edit in rbac.namespaces, or set rbac.acknowledgeClusterAdmin to true" $risk) -}}
 {{- end -}}
 {{- $account := include "azp-agent.serviceAccountName" . -}}
 {{- if and (include "azp-agent.hasRights" .) (eq $account "default") -}}

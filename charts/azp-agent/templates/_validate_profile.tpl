@@ -12,6 +12,17 @@ What the schema cannot say of one profile. Takes root, name and profile.
 {{- if gt (len $full) 46 -}}
 {{- fail (printf "%s: its pods would be named after %q, which has more than 46 characters, and agents are known by the names of their pods; write a shorter name or a shorter fullnameOverride" $at $full) -}}
 {{- end -}}
+{{- if include "azp-agent.hasPlaceholder" . -}}
+{{- $held := include "azp-agent.placeholderName" . -}}
+{{- if gt (len $held) 63 -}}
+{{- fail (printf "%s: its placeholder would be named %q, which has more than 63 characters; write a shorter name or a shorter fullnameOverride, or a shorter clusterName" $at $held) -}}
+{{- end -}}
+{{- end -}}
+{{- range list "longestJob" "leaveWithin" -}}
+{{- if gt (include "azp-agent.seconds" (get $profile .) | int64) 2592000 -}}
+{{- fail (printf "%s.%s: %s is more than 30 days, for which no node stays; write 720h or less" $at . (get $profile .)) -}}
+{{- end -}}
+{{- end -}}
 {{- if gt (int $profile.min) (int $profile.max) -}}
 {{- fail (printf "%s.min: %d is more than max, which is %d; raise max or lower min" $at (int $profile.min) (int $profile.max)) -}}
 {{- end -}}
@@ -20,6 +31,9 @@ What the schema cannot say of one profile. Takes root, name and profile.
 {{- end -}}
 {{- if and $job $profile.sidecars -}}
 {{- fail (printf "%s.sidecars: would keep the agent's Job from ending; write them into initContainers with restartPolicy: Always" $at) -}}
+{{- end -}}
+{{- if and $job .root.Values.extraContainers -}}
+{{- fail (printf "extraContainers: would keep the Jobs of %s from ending; write them into initContainers with restartPolicy: Always, or into sidecars of the Deployments" $at) -}}
 {{- end -}}
 {{- if and $job (gt (int $profile.warmAgents) 0) (ne $profile.scaledJob.strategy "default") -}}
 {{- fail (printf "%s.warmAgents: cannot be kept with the strategy %s, which never takes off an agent that already waits; set scaledJob.strategy: default" $at $profile.scaledJob.strategy) -}}
@@ -33,6 +47,7 @@ What the schema cannot say of one profile. Takes root, name and profile.
 {{- end -}}
 {{- include "azp-agent.validateCapabilities" . -}}
 {{- include "azp-agent.validateEnv" . -}}
+{{- include "azp-agent.validateVolumes" (dict "at" (printf "%s.volumes" $at) "volumes" $profile.volumes "others" .root.Values.extraVolumes) -}}
 {{- end -}}
 
 {{/* By the rules of the trigger: what is refused there is refused here, before anything is applied. */}}
@@ -62,37 +77,6 @@ What the schema cannot say of one profile. Takes root, name and profile.
 {{- range .profile.requires -}}
 {{- if not (has (lower .) $names) -}}
 {{- fail (printf "%s.requires: %q is not among the capabilities; add it there" $at .) -}}
-{{- end -}}
-{{- end -}}
-{{- end -}}
-
-{{/* A variable that a field of the profile makes, given beside it, would let the two drift apart. */}}
-{{- define "azp-agent.validateEnv" -}}
-{{- $fields := dict
-  "AZP_URL" "set organization.url"
-  "AZP_POOL" "set the profile's pool"
-  "AZP_CAPABILITIES" "set the profile's capabilities, which the trigger has as well"
-  "AZP_AGENT_NAME" "remove it: the scaler knows agents by the names of their pods"
-  "AZP_TOKEN" "set credentials"
-  "AZP_TOKEN_FILE" "set credentials"
-  "AZP_CLIENTID" "set credentials or workloadIdentity"
-  "AZP_TENANTID" "set credentials or workloadIdentity"
-  "AZP_CLIENTSECRET" "set credentials.clientSecret"
-  "AZP_WORK" "remove it: the work folder is a volume, see the profile's work"
-  "AZP_ONCE" "set the profile's kind"
-  "AZP_ONCE_LOOP" "set the profile's onceLoop"
-  "AZP_IDLE_TIMEOUT" "set the profile's idleTimeout"
-  "AZP_LEAVE_WITHIN" "set the profile's leaveWithin, of which the grace period is made"
-  "AZP_SESSION_CHECK" "set the profile's sessionCheck"
-  "AZP_METRICS_LISTEN" "set metrics.port"
-  "AZP_LOG" "set the profile's log"
-  "AZP_LOG_FORMAT" "set the profile's logFormat"
-  "AZP_CA" "set organization.ca"
--}}
-{{- $name := .name -}}
-{{- range $variable := concat .root.Values.extraEnv .profile.env -}}
-{{- with get $fields $variable.name -}}
-{{- fail (printf "profiles.%s.env, or extraEnv: %s is made by the chart; %s" $name $variable.name .) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

@@ -15,6 +15,21 @@ what to do.
 {{- include "azp-scaler.checkTimes" . -}}
 {{- include "azp-scaler.checkTls" . -}}
 {{- include "azp-scaler.checkRest" . -}}
+{{- include "azp-scaler.checkPod" . -}}
+{{- end }}
+
+{{/* What a pod cannot have twice; Kubernetes would refuse it after the checks of helm. */}}
+{{- define "azp-scaler.checkPod" -}}
+{{- $names := list -}}
+{{- range include "azp-scaler.env" . | fromYamlArray -}}
+{{- if has .name $names }}{{ fail (printf "extraEnv has %s, which the chart makes of another value, or which is there twice; keep one of them" .name) }}{{ end -}}
+{{- $names = append $names .name -}}
+{{- end -}}
+{{- $own := list "token" "hook" "tenancy" "credentials" "tls" "client-ca" "azure-token" -}}
+{{- range .Values.extraVolumes -}}
+{{- if has .name $own }}{{ fail (printf "extraVolumes has %q, which is the name of a volume of the chart, or which is there twice; choose another" .name) }}{{ end -}}
+{{- $own = append $own .name -}}
+{{- end -}}
 {{- end }}
 
 {{- define "azp-scaler.checkCredentials" -}}

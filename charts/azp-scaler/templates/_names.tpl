@@ -14,8 +14,8 @@ Service gets, so that none is above 63 characters.
 {{- end }}
 
 {{- define "azp-scaler.selector" -}}
-app.kubernetes.io/name: {{ include "azp-scaler.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "azp-scaler.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: scaler
 {{- end }}
 
@@ -31,9 +31,9 @@ The metadata of an object. It takes `root` and `name`, and if need be `namespace
 {{- $_ := set $own "app.kubernetes.io/managed-by" $root.Release.Service -}}
 {{- $own = mergeOverwrite $own (include "azp-scaler.selector" $root | fromYaml) -}}
 {{- with .component }}{{ $_ := set $own "app.kubernetes.io/component" . }}{{ end -}}
-name: {{ .name }}
+name: {{ .name | quote }}
 {{- if not .cluster }}
-namespace: {{ .namespace | default $root.Release.Namespace }}
+namespace: {{ .namespace | default $root.Release.Namespace | quote }}
 {{- end }}
 labels:
   {{- mergeOverwrite (deepCopy $root.Values.commonLabels) (deepCopy (.labels | default dict)) $own | toYaml | nindent 2 }}
@@ -65,7 +65,7 @@ annotations:
 {{- with concat (.Values.global.imagePullSecrets | default list) .Values.image.pullSecrets | uniq -}}
 imagePullSecrets:
 {{- range . }}
-- name: {{ kindIs "map" . | ternary (printf "%v" (get (kindIs "map" . | ternary . dict) "name")) . }}
+- name: {{ kindIs "map" . | ternary (printf "%v" (get (kindIs "map" . | ternary . dict) "name")) . | quote }}
 {{- end }}
 {{- end }}
 {{- end }}
