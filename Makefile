@@ -52,8 +52,9 @@ VERSION = $(shell sed -n '/^version = /{s/.*"\(.*\)"/\1/p;q}' Cargo.toml)
 .PHONY: cluster
 cluster: ## start a Kubernetes with a node, KEDA and an emulated Azure DevOps: eval "$(make cluster)"
 	@tools/build >&2
-	@images=$$(images/trial | sed 's/^/--image /') && \
-	$(AZP_CLUSTER) up $$images --emulator ghcr.io/azp-scaler/azp-scaler:$(VERSION) $(ARGS)
+	@$(if $(findstring --no-node,$(ARGS)),$(AZP_CLUSTER) up $(ARGS), \
+	archives=$$(images/trial) && $(AZP_CLUSTER) up $$(printf -- '--image %s ' $$archives) \
+		--emulator ghcr.io/azp-scaler/azp-scaler:$(VERSION) $(ARGS))
 
 .PHONY: cluster-down
 cluster-down: ## stop it and leave nothing behind

@@ -47,8 +47,6 @@ pub(crate) fn renders() -> &'static [Render] {
         for render in charts.into_iter().flatten() {
             match render {
                 Ok(render) => renders.push(render),
-                // A chart may have less room for names than helm, and says so.
-                Err(problem) if problem.contains(SHORTER) => {}
                 Err(problem) => problems.push(problem),
             }
         }
@@ -69,8 +67,16 @@ fn every(chart: Chart) -> Vec<Result<Render, String>> {
             .iter()
             .map(move |release| (example.clone(), *release))
     });
-    all.map(|(example, release)| Render::new(chart, &example, release))
-        .collect()
+    all.filter_map(|(example, release)| {
+        let render = Render::new(chart, &example, release);
+        // A chart may have less room for the longest name than helm, and says so.
+        let refused = release.0 == chart.longest
+            && render
+                .as_ref()
+                .is_err_and(|problem| problem.contains(SHORTER));
+        (!refused).then_some(render)
+    })
+    .collect()
 }
 
 /// What helm says to a chart with values on top of an example.

@@ -26,9 +26,14 @@ impl Schema {
         Schema(schema.unwrap_or_else(|error| panic!("{}/values.schema.json: {error}", chart.name)))
     }
 
-    /// A part of the schema, or what it refers to.
+    /// A part of the schema, or what it refers to: alone, or as the first of what
+    /// has to hold together.
     fn resolved<'a>(&'a self, mut part: &'a Value) -> &'a Value {
-        while let Some(reference) = part["$ref"].as_str() {
+        let reference = |part: &'a Value| {
+            let own = part["$ref"].as_str();
+            own.or_else(|| part["allOf"][0]["$ref"].as_str())
+        };
+        while let Some(reference) = reference(part) {
             let pointer = reference.trim_start_matches('#');
             part = self
                 .0

@@ -46,10 +46,8 @@ const FAULTS: [Fault; 5] = [
         },
         mend: |stage| {
             let waiting = stage.emulator.jobs(POOL)?;
-            let waiting = waiting.iter().filter(|job| job.state == "queued");
-            waiting
-                .map(|job| stage.emulator.cancel(POOL, job.id))
-                .collect()
+            let mut waiting = waiting.iter().filter(|job| job.state == "queued");
+            waiting.try_for_each(|job| stage.emulator.cancel(POOL, job.id))
         },
     },
     Fault {

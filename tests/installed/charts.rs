@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use super::stage::{AGENTS, POOL, SCALER, Stage, tree};
+use super::stage::{AGENTS, EMULATOR, POOL, SCALER, Stage, tree};
 
 /// What an upgrade changes, beside nothing.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -16,7 +16,9 @@ pub(crate) enum Change {
 }
 
 /// The organization, as pods reach it.
-const ORGANIZATION: &str = "http://emulator.azure.svc:8100/contoso";
+fn organization() -> String {
+    format!("{EMULATOR}/contoso")
+}
 
 pub(crate) fn path(release: &str) -> PathBuf {
     tree(match release {
@@ -32,7 +34,7 @@ pub(crate) fn scaler(stage: &Stage, change: Change) -> Value {
     };
     json!({
         "replicas": 2,
-        "organization": {"url": ORGANIZATION},
+        "organization": {"url": organization()},
         "credentials": {"token": stage.token},
         "watch": {"namespaces": [AGENTS]},
         "tls": {"mode": "generate", "triggerAuthentication": {"namespaces": [AGENTS]}},
@@ -49,7 +51,7 @@ pub(crate) fn agents(stage: &Stage, change: Change) -> Value {
         Change::Upgraded => "after",
     };
     json!({
-        "organization": {"url": ORGANIZATION},
+        "organization": {"url": organization()},
         "credentials": {"token": stage.token},
         "scaler": {
             "address": format!("{SCALER}-headless.{SCALER}.svc:9090"),

@@ -5,8 +5,11 @@ use std::time::Duration;
 use super::{
     Failure, Outcome, SOON,
     emulator::{Emulator, JobState, Jobs},
-    stage::{AGENTS, POOL, Stage},
+    stage::{AGENTS, EMULATOR, POOL, Stage},
 };
+
+/// What lets jobs end that wait for it.
+const GATE: &str = "gate";
 
 /// What a job asks for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -46,25 +49,54 @@ pub(crate) fn queue(
     wanted: &[(u32, Demand)],
     seconds: u64,
 ) -> Result<Queued, Failure> {
-    let mut jobs = Vec::new();
-    for &(count, demand) in wanted {
-        let ids = stage.emulator.queue(
-            POOL,
-            Jobs {
-                count,
-                demands: &demand.demands(),
-                lasting: Duration::from_secs(seconds),
-            },
-        )?;
-        jobs.extend(ids.into_iter().map(|id| (id, demand)));
-    }
-    Ok(Queued {
-        emulator: stage.emulator.clone(),
-        jobs,
+    Queued::of(stage, wanted, |count, demand| {
+        let lasting = Duration::from_secs(seconds);
+        let demands = &demand.demands();
+        let jobs = Jobs {
+            count,
+            demands,
+            lasting,
+        };
+        stage.emulator.queue(POOL, jobs)
+    })
+}
+
+/// Queues jobs that last until [`Queued::let_end`].
+pub(crate) fn queue_gated(stage: &Stage, wanted: &[(u32, Demand)]) -> Result<Queued, Failure> {
+    Queued::of(stage, wanted, |count, demand| {
+        let gate = (EMULATOR, GATE);
+        stage
+            .emulator
+            .queue_gated(POOL, count, &demand.demands(), gate)
     })
 }
 
 impl Queued {
+    fn of(
+        stage: &Stage,
+        wanted: &[(u32, Demand)],
+        queue: impl Fn(u32, Demand) -> Result<Vec<i64>, Failure>,
+    ) -> Result<Queued, Failure> {
+        let mut jobs = Vec::new();
+        for &(count, demand) in wanted {
+            jobs.extend(queue(count, demand)?.into_iter().map(|id| (id, demand)));
+        }
+        Ok(Queued {
+            emulator: stage.emulator.clone(),
+            jobs,
+        })
+    }
+
+    /// Lets jobs behind the gate end.
+    pub(crate) fn let_end(&self) -> Outcome {
+        self.emulator.open(GATE)
+    }
+
+    /// Whether each is running now.
+    pub(crate) fn all_run(&self) -> Result<bool, Failure> {
+        Ok(self.states()?.iter().all(|job| job.state == "running"))
+    }
+
     /// These jobs now, in the order in which they were queued.
     pub(crate) fn states(&self) -> Result<Vec<JobState>, Failure> {
         let all = self.emulator.jobs(POOL)?;

@@ -91,10 +91,8 @@ fn each_job_runs_on_an_agent_that_can_do_it(stage: &Stage) -> Outcome {
 
 fn restarting_keda_and_upgrading_both_charts_loses_no_job(stage: &Stage) -> Outcome {
     let began = Instant::now();
-    let jobs = jobs::queue(stage, &[(7, Demand::Java), (3, Demand::Gpu)], 75)?;
-    stage.until("all ten jobs to run", SOON, || {
-        Ok(jobs.states()?.iter().all(|job| job.state == "running"))
-    })?;
+    let jobs = jobs::queue_gated(stage, &[(7, Demand::Java), (3, Demand::Gpu)])?;
+    stage.until("all ten jobs to run", SOON, || jobs.all_run())?;
     // KEDA's own restart is the other moment at which jobs of others have been lost.
     let operator = ["deployment/keda-operator", "--namespace=keda"];
     for verb in ["restart", "status"] {
@@ -103,11 +101,10 @@ fn restarting_keda_and_upgrading_both_charts_loses_no_job(stage: &Stage) -> Outc
     }
     let generations = objects::templates(stage)?;
     stage.install(Change::Upgraded)?;
-    let states = jobs.states()?;
-    let running = states.iter().filter(|job| job.state == "running").count();
     assert!(
-        running > 0,
-        "the jobs had ended before the upgrade: {states:?}"
+        jobs.all_run()?,
+        "not all run any more: {:?}",
+        jobs.states()?
     );
     assert!(
         generations
@@ -116,6 +113,7 @@ fn restarting_keda_and_upgrading_both_charts_loses_no_job(stage: &Stage) -> Outc
             .all(|(old, new)| *old != new),
         "the upgrade changed nothing: {generations:?}"
     );
+    jobs.let_end()?;
     jobs.until_done(stage)?;
     told(
         "10 jobs ran over a restart of KEDA and an upgrade of both charts",

@@ -1,5 +1,5 @@
 //! Debian's Prometheus, as a process on this machine: it scrapes the scaler's pods
-//! with the labels that a ServiceMonitor gives, and evaluates the chart's rules.
+//! with the labels that a `ServiceMonitor` gives, and evaluates the chart's rules.
 
 use std::{
     fs,
@@ -131,7 +131,7 @@ fn installed() -> Result<PathBuf, Failure> {
         .ok_or_else(|| "there is no 'prometheus' on the PATH: apt-get install prometheus".into())
 }
 
-/// The groups of the chart's PrometheusRule, as a file of rules.
+/// The groups of the chart's `PrometheusRule`, as a file of rules.
 fn rendered(stage: &Stage, rules: &Value) -> Result<Value, Failure> {
     let values = stage.folder.path().join("rules-values.json");
     let mut all = charts::scaler(stage, charts::Change::Upgraded);
@@ -153,25 +153,33 @@ fn rendered(stage: &Stage, rules: &Value) -> Result<Value, Failure> {
     Ok(json!({"groups": object["spec"]["groups"]}))
 }
 
-/// Starts it on a free port; another process may take that before.
+/// Starts it on a port that is free, and learns from its log which that is.
 fn listening(stage: &Stage, program: &Path, folder: &Path) -> Result<(String, Process), Failure> {
-    let port = std::net::TcpListener::bind("127.0.0.1:0")?
-        .local_addr()?
-        .port();
-    let address = format!("127.0.0.1:{port}");
     let file = |name: &str| folder.join(name).display().to_string();
     let arguments = [
         format!("--config.file={}", file("prometheus.json")),
         format!("--storage.tsdb.path={}", file("data")),
-        format!("--web.listen-address={address}"),
+        "--web.listen-address=127.0.0.1:0".to_owned(),
     ];
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     fs::write(folder.join("targets.json"), "[]")?;
     let process = stage
         .cluster
         .spawn("prometheus", program, &arguments, &[])?;
+    let log = stage.cluster.directory().join("logs/prometheus.log");
+    let mut address = String::new();
     stage.until("Prometheus to be ready", Duration::from_secs(60), || {
         process.check()?;
+        let said = fs::read_to_string(&log)?;
+        let told = said.split_once("msg=\"Listening on\" address=");
+        let Some((_, told)) = told.filter(|(_, rest)| rest.contains('\n')) else {
+            return Ok(false);
+        };
+        address = told
+            .split_whitespace()
+            .next()
+            .unwrap_or_default()
+            .to_owned();
         let answer = http::request("GET", &address, "/-/ready", &[], "");
         Ok(answer.is_ok_and(|answer| answer.status == 200))
     })?;

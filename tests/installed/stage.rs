@@ -19,6 +19,8 @@ use super::{
 
 /// The pool of both profiles.
 pub(crate) const POOL: &str = "builds";
+/// The emulator, as pods reach it.
+pub(crate) const EMULATOR: &str = "http://emulator.azure.svc:8100";
 /// The scaler's release and its namespace.
 pub(crate) const SCALER: &str = "azp-scaler";
 /// The agents' release and its namespace.
@@ -59,6 +61,11 @@ impl Stage {
             // What both charts promise holds where it is enforced.
             let enforce = "pod-security.kubernetes.io/enforce=restricted";
             cluster.kubectl(&["label", "namespace", namespace, enforce])?;
+            // The controllers' own objects come a moment after a namespace.
+            for own in ["serviceaccount/default", "configmap/kube-root-ca.crt"] {
+                let of = format!("--namespace={namespace}");
+                cluster.kubectl(&["wait", "--for=create", own, &of, "--timeout=60s"])?;
+            }
         }
         Ok(Stage {
             emulator,

@@ -115,9 +115,38 @@ impl Emulator {
             "demands": jobs.demands,
             "durationSeconds": jobs.lasting.as_secs(),
         });
-        let answer = self.ask("POST", &format!("/_emulator/pools/{pool}/jobs"), &body)?;
+        self.queue_as(pool, &body)
+    }
+
+    /// Queues jobs that last until [`Emulator::open`] opens their gate. The agents
+    /// are pods that reach the emulator at `inside`, such as `http://emulator.azure.svc:8100`.
+    pub(crate) fn queue_gated(
+        &self,
+        pool: &str,
+        count: u32,
+        demands: &[&str],
+        (inside, gate): (&str, &str),
+    ) -> Result<Vec<i64>, Failure> {
+        let step = format!(
+            "until curl -fs -o /dev/null {inside}/_emulator/pools/{gate}; do sleep 1; done"
+        );
+        let body = json!({"count": count, "demands": demands, "steps": [step]});
+        self.queue_as(pool, &body)
+    }
+
+    /// Lets the jobs behind a gate end: the gate is a pool, which is there from now on.
+    pub(crate) fn open(&self, gate: &str) -> Result<(), Failure> {
+        self.add_pool(gate)
+    }
+
+    fn queue_as(&self, pool: &str, body: &Value) -> Result<Vec<i64>, Failure> {
+        let answer = self.ask("POST", &format!("/_emulator/pools/{pool}/jobs"), body)?;
         let ids = answer["requestIds"].as_array().cloned().unwrap_or_default();
-        Ok(ids.iter().filter_map(Value::as_i64).collect())
+        let ids: Vec<i64> = ids.iter().filter_map(Value::as_i64).collect();
+        match body["count"].as_u64() == Some(ids.len() as u64) {
+            true => Ok(ids),
+            false => Err(format!("asked for {body}, got {answer}").into()),
+        }
     }
 
     /// Cancels a job.
@@ -169,18 +198,23 @@ impl Emulator {
     /// The pool now.
     pub(crate) fn pool(&self, pool: &str) -> Result<PoolState, Failure> {
         let answer = self.report(pool)?;
-        let count = |member: &str| answer["counts"][member].as_u64().unwrap_or_default();
-        let agents = answer["agents"].as_array().cloned().unwrap_or_default();
+        // What is not there must not pass for none.
+        let count = |member: &str| {
+            let value = answer["counts"][member].as_u64();
+            value.ok_or_else(|| format!("no {member} among the counts of {answer}"))
+        };
+        let agents = answer["agents"].as_array().cloned();
+        let agents = agents.ok_or_else(|| format!("no agents in {answer}"))?;
         let named = |wanted: fn(&Value) -> bool| {
             let names = agents.iter().filter(|agent| wanted(agent));
             let names = names.filter_map(|agent| Some(agent["name"].as_str()?.to_owned()));
             names.collect()
         };
         Ok(PoolState {
-            queued: count("queued"),
-            running: count("assigned") + count("running"),
-            succeeded: count("succeeded"),
-            lost: count("lost"),
+            queued: count("queued")?,
+            running: count("assigned")? + count("running")?,
+            succeeded: count("succeeded")?,
+            lost: count("lost")?,
             idle_agents: named(|agent| agent["requestId"].is_null()),
             offline_agents: named(|agent| agent["online"] == false),
             agents: agents.len(),
@@ -190,7 +224,8 @@ impl Emulator {
     /// The jobs of a pool, those that ended among them.
     pub(crate) fn jobs(&self, pool: &str) -> Result<Vec<JobState>, Failure> {
         let answer = self.report(pool)?;
-        let jobs = answer["jobs"].as_array().cloned().unwrap_or_default();
+        let jobs = answer["jobs"].as_array().cloned();
+        let jobs = jobs.ok_or_else(|| format!("no jobs in {answer}"))?;
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let state = |job: &Value| JobState {
             id: job["requestId"].as_i64().unwrap_or_default(),

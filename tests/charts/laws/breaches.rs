@@ -291,7 +291,8 @@ const BREACHES: &[(&str, Breach, &str)] = &[
     ),
 ];
 
-/// The render of a text, by values with the inline token `inline-token`.
+/// The render of a text, by values with the inline token `inline-token` and another
+/// profile that may write to its root.
 fn render(text: &str) -> Render {
     let text = format!("# Source: azp-agent/templates/pod.yaml{text}");
     Render {
@@ -300,7 +301,9 @@ fn render(text: &str) -> Render {
             name: "breach".to_owned(),
             files: vec![(
                 "none".into(),
-                "credentials: {token: inline-token}\n".to_owned(),
+                "credentials: {token: inline-token}\n\
+                 profiles: {other: {readOnlyRootFilesystem: false}}\n"
+                    .to_owned(),
             )],
         },
         release: "one",

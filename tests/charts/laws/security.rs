@@ -4,6 +4,7 @@
 use serde_json::Value;
 
 use crate::{
+    chart::yaml,
     pods::{Pod, pods},
     render::{Document, Render, at, items, text, texts},
 };
@@ -107,8 +108,22 @@ fn may_write(render: &Render, pod: &Pod<'_>, container: &Value) -> bool {
     let ours = text(container, "/image").contains("azp-scaler/");
     // A container that starts again in its pod finds its volumes as they were: an
     // agent that lives on writes into the container, which is then new.
-    let lives_on = pod.document.kind() == "Deployment" && text(container, "/name") == "agent";
-    !ours || lives_on || render.chosen("readOnlyRootFilesystem")
+    let agent = text(container, "/name") == "agent";
+    let lives_on = pod.document.kind() == "Deployment";
+    !ours || agent && (lives_on || told_to_write(render, pod))
+}
+
+/// Does the example say so of the profile whose pod this is, or of all profiles?
+fn told_to_write(render: &Render, pod: &Pod<'_>) -> bool {
+    let profile = text(pod.metadata, "/labels/azp-agent~1profile");
+    let places = [
+        format!("/profiles/{profile}/readOnlyRootFilesystem"),
+        "/defaults/readOnlyRootFilesystem".to_owned(),
+    ];
+    render.example.files.iter().any(|(path, values)| {
+        let values = yaml(values).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        places.iter().any(|place| *at(&values, place) == false)
+    })
 }
 
 pub(super) fn no_socket(render: &Render) -> Vec<String> {
