@@ -3,7 +3,7 @@
 //! The crate is built in floors; imports run downwards only, and
 //! `tests/floors.rs` keeps it so. From the bottom up: [`domain`] (pure
 //! decisions), [`ports`], [`azure`] (the REST client) and [`kubernetes`],
-//! [`pools`] (one watcher for each pool), [`scaler`] (answers), [`grpc`] and
+//! [`pools`] (one watcher for each pool), [`scaler`] (answers) and [`guard`] (writes), [`grpc`] and
 //! [`http`], [`app`] (the wiring), [`cli`]. [`emulator`] stands aside: an Azure DevOps organization in
 //! memory that shares nothing with the client but the domain.
 
@@ -17,6 +17,7 @@ pub mod connection;
 pub mod domain;
 pub mod emulator;
 pub mod grpc;
+pub mod guard;
 pub mod http;
 pub mod kubernetes;
 pub mod pools;

@@ -6,6 +6,7 @@
 pub mod packages;
 pub mod placeholders;
 pub mod registrations;
+pub mod writes;
 
 use std::{sync::Arc, time::Duration};
 

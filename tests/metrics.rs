@@ -12,7 +12,7 @@ use azp_scaler::{
     telemetry::{
         agent::{AGENT_METRICS, AgentFigures},
         descriptions::{Description, METRICS},
-        metrics::{HookOutcome, TlsOutcome},
+        metrics::{HookOutcome, TlsOutcome, WriteOutcome, Writer},
     },
 };
 use support::scrape::scrape;
@@ -152,6 +152,14 @@ fn the_page_of_metrics_shows_the_table() {
         assert!(
             page.contains(&name),
             "docs/metrics.md should explain {name}"
+        );
+    }
+    let writers = Writer::ALL.iter().map(|writer| writer.as_str());
+    let outcomes = WriteOutcome::ALL.iter().map(|outcome| outcome.as_str());
+    for name in writers.chain(outcomes) {
+        assert!(
+            page.contains(&format!("`{name}`")),
+            "docs/metrics.md should explain `{name}`"
         );
     }
     for kind in ReadError::KINDS {

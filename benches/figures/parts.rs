@@ -101,6 +101,7 @@ fn config(url: &str, poll_interval: Duration) -> ServeConfig {
             TokenConfig::Fixed("bench".to_owned().into()),
         ),
         cluster: ClusterConfig::off(),
+        guard: None,
         grpc_listen: any_port,
         tls: None,
         http_listen: any_port,

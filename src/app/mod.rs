@@ -14,14 +14,17 @@ use tokio::net::TcpListener;
 
 use self::clients::Clients;
 use crate::{
-    config::{ClusterConfig, ServeConfig},
-    grpc, http,
+    config::{GuardConfig, ServeConfig},
+    grpc, guard, http,
     kubernetes::{self, Kubernetes},
     pools::{Intervals, PoolSettings, Pools, SourceSettings},
-    ports::Cluster,
+    ports::{
+        Cluster,
+        writes::{AgentPods, Needs, Scales},
+    },
     scaler::{Scaler, ScalerSettings, SourceParts, Sources},
     shutdown::{Grace, Shutdown},
-    telemetry::metrics::Metrics,
+    telemetry::metrics::{Metrics, Writer},
 };
 
 /// Requests to Azure DevOps under way at once.
@@ -67,7 +70,7 @@ impl App {
             None => None,
         };
         let metrics = Arc::new(Metrics::new());
-        let cluster = cluster(&config.cluster).await?;
+        let cluster = cluster(&config).await?;
         let scaler = scaler(&config, cluster.as_ref(), &metrics)?;
         Ok(Self {
             grpc,
@@ -102,6 +105,7 @@ impl App {
     /// # Errors
     /// What ended before its time, and why.
     pub async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
+        let guard = self.guard();
         let ready = http::Latch::default();
         let site = http::Site {
             answers: Arc::clone(&self.scaler),
@@ -124,14 +128,35 @@ impl App {
             ended("gRPC", grpc, &shutdown),
             ended("HTTP", http, &shutdown),
         );
+        let guarding = async {
+            if let Some(guard) = guard {
+                // So that another takes over while this one still answers.
+                guard.run(shutdown.draining()).await;
+            }
+            Ok(())
+        };
         let cluster = async {
             if let Some(cluster) = &self.cluster {
                 cluster.run(shutdown.clone()).await;
             }
             Ok(())
         };
-        tokio::try_join!(grpc, http, cluster)?;
+        tokio::try_join!(grpc, http, cluster, guarding)?;
         Ok(())
+    }
+
+    /// What writes to the cluster, where anything is to.
+    fn guard(&self) -> Option<guard::Guard> {
+        let config = self.config.guard.as_ref()?;
+        let cluster = self.cluster.as_ref()?;
+        let world = guard::World {
+            lease: cluster.lease(&config.lease_namespace, &config.lease_name),
+            pods: Arc::clone(cluster) as Arc<dyn AgentPods>,
+            scales: Arc::clone(cluster) as Arc<dyn Scales>,
+            needs: Arc::clone(&self.scaler) as Arc<dyn Needs>,
+            metrics: Arc::clone(&self.metrics),
+        };
+        Some(guard::Guard::new(guard_settings(config), world))
     }
 
     /// As [`App::run`], taking its shutdown from SIGTERM and SIGINT.
@@ -171,7 +196,9 @@ async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
 }
 
 /// The way to the cluster, where the configuration has one.
-async fn cluster(config: &ClusterConfig) -> anyhow::Result<Option<Arc<Kubernetes>>> {
+async fn cluster(config: &ServeConfig) -> anyhow::Result<Option<Arc<Kubernetes>>> {
+    let guard = config.guard.as_ref();
+    let config = &config.cluster;
     let Some(access) = &config.access else {
         return Ok(None);
     };
@@ -179,6 +206,7 @@ async fn cluster(config: &ClusterConfig) -> anyhow::Result<Option<Arc<Kubernetes
         namespaces: config.namespaces.clone(),
         addresses: config.addresses.clone(),
         read_again_after: SECRET_AGAIN_AFTER,
+        agent_pods: guard.is_some_and(|guard| guard.writers.contains(&Writer::BusyMarks)),
     };
     let cluster = Kubernetes::connect(access, settings).await?;
     Ok(Some(Arc::new(cluster)))
@@ -205,6 +233,19 @@ fn scaler(
         pools,
         cluster.as_ref(),
     ))
+}
+
+fn guard_settings(config: &GuardConfig) -> guard::Settings {
+    // A container that starts anew has the name of the one before it, which may
+    // not have ended long ago.
+    let start = fastrand::u32(..);
+    guard::Settings {
+        writers: config.writers.clone(),
+        dry_run: config.dry_run,
+        marks_per_second: config.marks_per_second,
+        identity: format!("{}_{start:08x}", config.identity).into(),
+        times: guard::Times::default(),
+    }
 }
 
 const fn source_settings(config: &ServeConfig) -> SourceSettings {

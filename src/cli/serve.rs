@@ -21,6 +21,15 @@ pub(super) async fn serve(config: ServeConfig) -> anyhow::Result<()> {
         hooks = config.hook_secret.is_some(),
         "azp-scaler starts"
     );
+    if let Some(guard) = &config.guard {
+        let writers: Vec<_> = guard.writers.iter().map(|writer| writer.as_str()).collect();
+        tracing::info!(
+            writers = writers.join(","),
+            dry_run = guard.dry_run,
+            lease = format!("{}/{}", guard.lease_namespace, guard.lease_name),
+            "what may write to the cluster"
+        );
+    }
     for organization in &tenancy.rules.organizations {
         if organization.is_in_clear_text() {
             tracing::warn!(
@@ -39,5 +48,5 @@ pub(super) async fn serve(config: ServeConfig) -> anyhow::Result<()> {
     let addresses = app.addresses()?;
     println!("grpc listening on {}", addresses.grpc);
     println!("http listening on {}", addresses.http);
-    app.run_until_signal().await
+    Box::pin(app.run_until_signal()).await
 }

@@ -12,6 +12,7 @@ mod cluster;
 mod demo;
 mod emulator;
 mod explain;
+mod guard;
 mod probe;
 mod quantity;
 mod secrets;
@@ -27,6 +28,7 @@ pub use cluster::{ClusterAccess, ClusterArgs, ClusterConfig};
 pub use demo::{DemoArgs, DemoConfig};
 pub use emulator::{EmulatorArgs, EmulatorConfig};
 pub use explain::{ExplainArgs, ExplainConfig, Subject};
+pub use guard::GuardConfig;
 pub use probe::{ProbeArgs, ProbeConfig, ProbeTls};
 pub use serve::{ServeArgs, ServeConfig};
 pub use tenancy::{

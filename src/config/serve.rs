@@ -9,8 +9,8 @@ use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 use secrecy::SecretString;
 
 use super::{
-    ClusterArgs, ClusterConfig, ConfigError, Environment, Process, TenancyConfig, TlsFiles,
-    quantity, secrets::Places, tenancy::TenancyArgs, tls::TlsArgs,
+    ClusterArgs, ClusterConfig, ConfigError, Environment, GuardConfig, Process, TenancyConfig,
+    TlsFiles, guard::GuardArgs, quantity, secrets::Places, tenancy::TenancyArgs, tls::TlsArgs,
 };
 
 /// The flags of `serve`, as text.
@@ -31,6 +31,9 @@ pub struct ServeArgs {
 
     #[command(flatten)]
     cluster: ClusterArgs,
+
+    #[command(flatten)]
+    guard: GuardArgs,
 
     /// Where KEDA asks (gRPC).
     #[arg(
@@ -175,6 +178,8 @@ pub struct ServeConfig {
     pub tenancy: TenancyConfig,
     /// The cluster, where there is one to be asked.
     pub cluster: ClusterConfig,
+    /// What is written to the cluster, if anything.
+    pub guard: Option<GuardConfig>,
     /// Where gRPC listens.
     pub grpc_listen: SocketAddr,
     /// TLS on that port; without it everybody there speaks in clear text.
@@ -246,6 +251,7 @@ impl ServeArgs {
     ) -> Option<ServeConfig> {
         let tenancy = self.tenancy.read(environment, problems);
         let cluster = self.cluster.read(environment, problems);
+        let guard = self.guard.read(environment, cluster.as_ref(), problems);
         let hook_secret = self.hook_secret(environment, problems);
         let grpc_listen = problems.take("--grpc-listen", address(&self.grpc_listen));
         let tls = self.tls.resolve(problems);
@@ -274,6 +280,7 @@ impl ServeArgs {
         let config = ServeConfig {
             tenancy: tenancy?,
             cluster: cluster?,
+            guard: guard?,
             grpc_listen: grpc_listen?,
             tls,
             http_listen: http_listen?,

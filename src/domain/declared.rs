@@ -60,6 +60,14 @@ pub struct Declared {
     /// KEDA 2.21, `NeedToBePausedByAnnotation`. One whose scaling out alone is
     /// paused is not: KEDA asks for its number, by which it keeps its agents.
     pub paused: bool,
+    /// The Deployment that it scales, where nothing but the number of its agents
+    /// says to how many pods: of a `ScaledObject` whose target is one, without a
+    /// formula and without a metric that is compared as a value.
+    pub deployment: Option<Box<str>>,
+    /// Is it to get no more agents than it has?
+    ///
+    /// KEDA 2.21: `paused-scale-out`.
+    pub scaling_out_paused: bool,
     /// The metadata of its triggers of type `external` or `external-push`, as
     /// they are written. A value of a key that ends in `FromEnv` is the name of
     /// a variable here; KEDA sends what the variable holds.

@@ -22,7 +22,8 @@ use super::{
     follow::{Change, Follow},
     health::Ledger,
     rows::{
-        PAUSED, PAUSED_REPLICAS, Row, Rows, ScaledJobs, ScaledObjects, ScalingSpec, ScalingStrategy,
+        PAUSED, PAUSED_REPLICAS, PAUSED_SCALE_OUT, Row, Rows, ScaledJobs, ScaledObjects,
+        ScalingSpec, ScalingStrategy,
     },
 };
 use crate::domain::{
@@ -241,6 +242,8 @@ fn seen<R: Rows>(
             min_agents: count(spec.min_replica_count, 0),
             max_agents: count(spec.max_replica_count, DEFAULT_MAX),
             paused: is_paused(row, kind),
+            deployment: deployment(spec, kind),
+            scaling_out_paused: row.annotation(PAUSED_SCALE_OUT).is_some_and(is_true),
             triggers,
         }),
         pending_pod_conditions: conditions.iter().map(|name| name.as_str().into()).collect(),
@@ -257,8 +260,26 @@ fn seen<R: Rows>(
 /// it as false.
 fn is_paused<R: Rows>(row: &Row<R>, kind: Kind) -> bool {
     let fixed = kind == Kind::ScaledObject && row.annotation(PAUSED_REPLICAS).is_some();
-    let word = row.annotation(PAUSED);
-    fixed || word.is_some_and(|word| !matches!(word, "0" | "f" | "F" | "false" | "FALSE" | "False"))
+    fixed || row.annotation(PAUSED).is_some_and(is_true)
+}
+
+/// As KEDA reads the word of a pause: all is true but what Go reads as false.
+fn is_true(word: &str) -> bool {
+    !matches!(word, "0" | "f" | "F" | "false" | "FALSE" | "False")
+}
+
+/// KEDA 2.21: a target without a kind is a Deployment. A formula makes another
+/// number of the triggers' numbers, and so does the HPA of a metric of type Value.
+fn deployment(spec: &ScalingSpec, kind: Kind) -> Option<Box<str>> {
+    let target = spec.scale_target_ref.as_ref()?;
+    let is_one = matches!(target.kind.as_str(), "" | "Deployment")
+        && matches!(target.api_version.as_str(), "" | "apps/v1");
+    let is_plain = spec.advanced.scaling_modifiers.formula.is_empty()
+        && spec
+            .triggers
+            .iter()
+            .all(|trigger| trigger.metric_type != "Value");
+    (kind == Kind::ScaledObject && is_one && is_plain).then(|| target.name.as_str().into())
 }
 
 /// KEDA 2.21, `NewScalingStrategy`: `custom` with a percentage that is no number

@@ -146,3 +146,55 @@ fn only_changes_that_matter_are_news() {
     check(&others, Change::Gone(job("web", "a", json!({}))), true);
     assert!(objects.known.is_empty());
 }
+
+#[test]
+fn a_deployment_is_raised_only_where_the_number_alone_says_how_far() {
+    let check = |spec: Value, annotations: Value, expected: (Option<&str>, bool)| {
+        let mut spec = spec;
+        let trigger = json!([{"type": "external", "metadata": {}}]);
+        spec.as_object_mut()
+            .unwrap()
+            .entry("triggers")
+            .or_insert(trigger);
+        let metadata = json!({"namespace": "ci", "name": "a", "annotations": annotations});
+        let row = json!({"metadata": metadata, "spec": spec});
+        let declared = seen_object(&serde_json::from_value(row).unwrap())
+            .known
+            .unwrap()
+            .declared;
+        let got = (declared.deployment.as_deref(), declared.scaling_out_paused);
+        assert_eq!(got, expected, "{spec} {annotations}");
+    };
+    let target = json!({"name": "agents"});
+    check(
+        json!({"scaleTargetRef": target}),
+        json!({}),
+        (Some("agents"), false),
+    );
+    let full = json!({"name": "agents", "kind": "Deployment", "apiVersion": "apps/v1"});
+    check(
+        json!({"scaleTargetRef": full}),
+        json!({}),
+        (Some("agents"), false),
+    );
+    let other = json!({"name": "agents", "kind": "StatefulSet", "apiVersion": "apps/v1"});
+    check(json!({"scaleTargetRef": other}), json!({}), (None, false));
+    let formula = json!({"scalingModifiers": {"formula": "a + 1"}});
+    check(
+        json!({"scaleTargetRef": target, "advanced": formula}),
+        json!({}),
+        (None, false),
+    );
+    let value = json!([{"type": "external", "metricType": "Value", "metadata": {}}]);
+    check(
+        json!({"scaleTargetRef": target, "triggers": value}),
+        json!({}),
+        (None, false),
+    );
+    let paused = json!({"autoscaling.keda.sh/paused-scale-out": "true"});
+    check(
+        json!({"scaleTargetRef": target}),
+        paused,
+        (Some("agents"), true),
+    );
+}

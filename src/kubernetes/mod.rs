@@ -1,14 +1,16 @@
 //! The cluster: scaling objects, their Jobs, and tokens in Secrets.
 //!
 //! May import: ports, domain, config, shutdown. The only place that knows kube.
-//! Invariants: it reads and never writes; an apiserver that goes away is no
-//! error, and the last that was seen stays; what is watched is reduced when it
-//! comes in, so that memory is for what decisions need.
+//! Invariants: it writes only what it is told to, by [`ports::writes`](crate::ports::writes),
+//! and decides nothing; an apiserver that goes away is no error, and the last that
+//! was seen stays; what is watched is reduced when it comes in, so that memory is
+//! for what decisions need.
 //!
 //! [`follow`] watches one kind of objects, [`rows`] says what of them is read,
-//! [`declared`], [`jobs`] with [`census`], and [`tokens`] make of it what the
-//! port promises, [`health`] tells how the watches are.
+//! [`declared`], [`jobs`] with [`census`], [`agent_pods`] and [`tokens`] make of it
+//! what the ports promise, [`health`] tells how the watches are. [`writes`] is what is written.
 
+mod agent_pods;
 mod census;
 mod connect;
 mod declared;
@@ -18,6 +20,7 @@ mod health;
 mod jobs;
 mod rows;
 mod tokens;
+mod writes;
 
 use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
 
@@ -36,11 +39,17 @@ use self::{
     declared::{Told, WantedJobs},
     health::Ledger,
     tokens::SecretToken,
+    writes::LeaseAt,
 };
 use crate::{
     config::ClusterAccess,
     domain::declared::{Declarations, Declared, JobCensus, ScalerAddress},
-    ports::{Cluster, SecretRef, Tokens},
+    ports::{
+        Cluster, SecretRef, Tokens,
+        writes::{
+            AgentPod, AgentPods, AgentPodsSeen, Annotations, Attempt, Lease, PodName, Scale, Scales,
+        },
+    },
     shutdown::Shutdown,
 };
 
@@ -55,6 +64,8 @@ pub struct Settings {
     pub addresses: BTreeSet<ScalerAddress>,
     /// When a Secret that may be read but not watched is read again.
     pub read_again_after: Duration,
+    /// Are the pods of all scaling objects watched?
+    pub agent_pods: bool,
 }
 
 /// The cluster, as far as it may be seen.
@@ -64,18 +75,20 @@ pub struct Kubernetes {
     declared: watch::Sender<Option<Arc<Declarations>>>,
     wanted: watch::Sender<WantedJobs>,
     census: watch::Sender<Option<Arc<JobCensus>>>,
+    agent_pods: watch::Sender<Option<Arc<AgentPodsSeen>>>,
     ledger: Arc<Ledger>,
 }
 
 // === impl Settings ===
 
 impl Default for Settings {
-    /// All namespaces, any address, 30 s.
+    /// All namespaces, any address, 30 s, no pods.
     fn default() -> Self {
         Self {
             namespaces: None,
             addresses: BTreeSet::new(),
             read_again_after: Duration::from_secs(30),
+            agent_pods: false,
         }
     }
 }
@@ -112,6 +125,7 @@ impl Kubernetes {
             declared: watch::Sender::new(None),
             wanted: watch::Sender::default(),
             census: watch::Sender::new(None),
+            agent_pods: watch::Sender::new(None),
             ledger: Arc::default(),
         })
     }
@@ -130,11 +144,20 @@ impl Kubernetes {
             wanted: &self.wanted,
         };
         let wanted = self.wanted.subscribe();
+        let declared = self.declared.subscribe();
+        let pods = &self.agent_pods;
         tokio::select! {
             () = shutdown.stop() => {}
             () = declared::run(client, settings, ledger, told) => {}
             () = jobs::run(client, settings, ledger, wanted, &self.census) => {}
+            () = agent_pods::run(client, settings, ledger, declared, pods), if settings.agent_pods => {}
         }
+    }
+
+    /// A Lease. Nothing is asked yet, and it need not be there.
+    #[must_use]
+    pub fn lease(&self, namespace: &str, name: &str) -> Arc<dyn Lease> {
+        Arc::new(LeaseAt::new(self.client.clone(), namespace, name))
     }
 
     /// Which watches are broken, and since when. Those of Secrets are not among
@@ -165,6 +188,41 @@ impl Cluster for Kubernetes {
         let client = self.client.clone();
         let again = self.settings.read_again_after;
         Arc::new(SecretToken::new(client, secret.clone(), again))
+    }
+}
+
+impl AgentPods for Kubernetes {
+    /// `None` too where [`Settings::agent_pods`] is not set.
+    fn agent_pods(&self) -> watch::Receiver<Option<Arc<AgentPodsSeen>>> {
+        self.agent_pods.subscribe()
+    }
+
+    fn annotate<'a>(
+        &'a self,
+        name: &'a PodName,
+        pod: &'a AgentPod,
+        changes: &'a Annotations,
+    ) -> Attempt<'a, ()> {
+        Box::pin(writes::annotate(self.client.clone(), name, pod, changes))
+    }
+}
+
+impl Scales for Kubernetes {
+    fn scale<'a>(&'a self, namespace: &'a str, deployment: &'a str) -> Attempt<'a, Scale> {
+        Box::pin(writes::scale(self.client.clone(), namespace, deployment))
+    }
+
+    fn set_scale<'a>(
+        &'a self,
+        namespace: &'a str,
+        deployment: &'a str,
+        over: &'a Scale,
+        replicas: u32,
+    ) -> Attempt<'a, ()> {
+        let client = self.client.clone();
+        Box::pin(writes::set_scale(
+            client, namespace, deployment, over, replicas,
+        ))
     }
 }
 

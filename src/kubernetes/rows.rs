@@ -42,7 +42,7 @@ impl<P: DeserializeOwned + Default + Clone + Debug + Send + Sync> Part for P {}
 #[derive(Clone, Debug, Deserialize)]
 #[serde(bound(deserialize = "R: Rows"))]
 pub(super) struct Row<R: Rows> {
-    /// Name, namespace, version, labels, pauses and the deletion, and nothing else.
+    /// Names, version, labels, pauses, marks and the deletion, and nothing else.
     #[serde(deserialize_with = "metadata")]
     pub(super) metadata: ObjectMeta,
     #[serde(default)]
@@ -56,6 +56,17 @@ pub(super) const PAUSED: &str = "autoscaling.keda.sh/paused";
 
 /// KEDA 2.21: the annotation by which a `ScaledObject` has just so many agents.
 pub(super) const PAUSED_REPLICAS: &str = "autoscaling.keda.sh/paused-replicas";
+
+/// KEDA 2.21: the annotation by which a `ScaledObject` gets no more agents.
+pub(super) const PAUSED_SCALE_OUT: &str = "autoscaling.keda.sh/paused-scale-out";
+
+/// The annotations that the guard may write to a pod.
+pub(super) const MARKS: [&str; 4] = [
+    "controller.kubernetes.io/pod-deletion-cost",
+    "cluster-autoscaler.kubernetes.io/safe-to-evict",
+    "karpenter.sh/do-not-disrupt",
+    "azp-scaler/marks",
+];
 
 /// KEDA's `ScaledObject`.
 #[derive(Clone, Debug)]
@@ -82,12 +93,27 @@ pub(super) struct ScalingSpec {
     pub(super) max_replica_count: Option<i64>,
     pub(super) scaling_strategy: ScalingStrategy,
     pub(super) triggers: Vec<Trigger>,
+    pub(super) advanced: Advanced,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct TargetRef {
+    pub(super) name: String,
+    pub(super) kind: String,
+    pub(super) api_version: String,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct Advanced {
+    pub(super) scaling_modifiers: ScalingModifiers,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct TargetRef {
-    pub(super) name: String,
+pub(super) struct ScalingModifiers {
+    pub(super) formula: String,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -99,9 +125,10 @@ pub(super) struct ScalingStrategy {
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, rename_all = "camelCase")]
 pub(super) struct Trigger {
     pub(super) r#type: String,
+    pub(super) metric_type: String,
     #[serde(deserialize_with = "texts")]
     pub(super) metadata: BTreeMap<String, String>,
 }
@@ -175,7 +202,7 @@ impl<R: Rows> Row<R> {
         self.metadata.deletion_timestamp.is_some()
     }
 
-    /// Of the annotations, [`PAUSED`] and [`PAUSED_REPLICAS`] are read.
+    /// Of the annotations, those about pauses and [`MARKS`] are read.
     pub(super) fn annotation(&self, key: &str) -> Option<&str> {
         let annotations = self.metadata.annotations.as_ref()?;
         annotations.get(key).map(String::as_str)
@@ -222,6 +249,7 @@ fn metadata<'de, D: Deserializer<'de>>(from: D) -> Result<ObjectMeta, D::Error> 
     struct Metadata {
         name: Option<String>,
         namespace: Option<String>,
+        uid: Option<String>,
         resource_version: Option<String>,
         labels: Option<BTreeMap<String, String>>,
         annotations: Option<Annotations>,
@@ -235,12 +263,27 @@ fn metadata<'de, D: Deserializer<'de>>(from: D) -> Result<ObjectMeta, D::Error> 
         paused: Option<String>,
         #[serde(rename = "autoscaling.keda.sh/paused-replicas")]
         paused_replicas: Option<String>,
+        #[serde(rename = "autoscaling.keda.sh/paused-scale-out")]
+        paused_scale_out: Option<String>,
+        #[serde(rename = "controller.kubernetes.io/pod-deletion-cost")]
+        deletion_cost: Option<String>,
+        #[serde(rename = "cluster-autoscaler.kubernetes.io/safe-to-evict")]
+        safe_to_evict: Option<String>,
+        #[serde(rename = "karpenter.sh/do-not-disrupt")]
+        do_not_disrupt: Option<String>,
+        #[serde(rename = "azp-scaler/marks")]
+        marks: Option<String>,
     }
     let read = Metadata::deserialize(from)?;
     let annotations = read.annotations.map(|read| {
         let pairs = [
             (PAUSED, read.paused),
             (PAUSED_REPLICAS, read.paused_replicas),
+            (PAUSED_SCALE_OUT, read.paused_scale_out),
+            (MARKS[0], read.deletion_cost),
+            (MARKS[1], read.safe_to_evict),
+            (MARKS[2], read.do_not_disrupt),
+            (MARKS[3], read.marks),
         ];
         let given = |(key, value): (&str, Option<String>)| Some((key.to_owned(), value?));
         pairs.into_iter().filter_map(given)
@@ -248,6 +291,7 @@ fn metadata<'de, D: Deserializer<'de>>(from: D) -> Result<ObjectMeta, D::Error> 
     Ok(ObjectMeta {
         name: read.name,
         namespace: read.namespace,
+        uid: read.uid,
         resource_version: read.resource_version,
         labels: read.labels,
         annotations: annotations.map(|annotations| annotations.collect()),

@@ -19,6 +19,7 @@ mod tests;
 use std::{sync::Arc, time::Duration};
 
 use moka::sync::Cache;
+use tokio::sync::watch;
 
 pub use self::{
     lookup::{Found, PoolHandle},
@@ -71,6 +72,8 @@ pub struct Pools {
     /// moka keeps both by time: what nobody has read for a while is gone.
     handles: Cache<PoolAddress, Arc<PoolHandle>>,
     watched: Cache<PoolKey, Arc<WatchedPool>>,
+    /// Counts readings, of whichever pool.
+    readings: watch::Sender<u64>,
 }
 
 // === impl Pools ===
@@ -88,6 +91,7 @@ impl Pools {
                 .time_to_idle(settings.forget_after)
                 .eviction_listener(|_, watched: Arc<WatchedPool>, _| watched.retire())
                 .build(),
+            readings: watch::Sender::default(),
             settings,
         }
     }
@@ -122,6 +126,12 @@ impl Pools {
             tokio::spawn(looking.run(Arc::clone(entry.value())));
         }
         Ok(entry.into_value())
+    }
+
+    /// Counts readings of all pools, good ones or not, so that any can be awaited.
+    #[must_use]
+    pub fn readings(&self) -> &watch::Sender<u64> {
+        &self.readings
     }
 
     /// How many pools there may be at most.
@@ -173,8 +183,15 @@ impl Pools {
             id: pool.id,
         };
         let entry = self.watched.entry(key.clone());
-        let entry = entry
-            .or_insert_with(|| Arc::new(WatchedPool::new(Arc::clone(source), key.clone(), pool)));
+        let entry = entry.or_insert_with(|| {
+            let readings = self.readings.clone();
+            Arc::new(WatchedPool::new(
+                Arc::clone(source),
+                key.clone(),
+                pool,
+                readings,
+            ))
+        });
         if entry.is_fresh() {
             let (cache, task) = (self.watched.clone(), Arc::clone(entry.value()));
             let intervals = self.settings.intervals;

@@ -38,6 +38,8 @@ pub struct WatchedPool {
     key: PoolKey,
     pool: Pool,
     views: watch::Sender<View>,
+    /// Counts the readings of all pools.
+    readings: watch::Sender<u64>,
     waits: QueueWaits,
     nudged: Notify,
     stale: Notify,
@@ -52,13 +54,19 @@ pub struct WatchedPool {
 // === impl WatchedPool ===
 
 impl WatchedPool {
-    pub(super) fn new(source: Arc<Source>, key: PoolKey, pool: Pool) -> Self {
+    pub(super) fn new(
+        source: Arc<Source>,
+        key: PoolKey,
+        pool: Pool,
+        readings: watch::Sender<u64>,
+    ) -> Self {
         Self {
             waits: QueueWaits::new(source.organization().label(), &pool.name),
             source,
             key,
             pool,
             views: watch::Sender::new(View::default()),
+            readings,
             nudged: Notify::new(),
             stale: Notify::new(),
             due: Mutex::new(Instant::now()),
@@ -191,6 +199,7 @@ impl WatchedPool {
                     .send_replace(before.after_failure(error, pace.failures()));
             }
         }
+        self.readings.send_modify(|count| *count += 1);
         asked.at
     }
 

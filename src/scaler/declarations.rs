@@ -47,7 +47,7 @@ struct State {
     unresolved: usize,
 }
 
-type TriggerKey = (ScalingObject, u64);
+pub(super) type TriggerKey = (ScalingObject, u64);
 
 struct Entry {
     declared: Arc<Declared>,
@@ -258,14 +258,27 @@ impl Known {
         }
     }
 
-    /// Declared triggers that bring a token of their own.
-    fn with_own_tokens(&self) -> Vec<Arc<Registered>> {
+    /// Every declared trigger, with its scaling object.
+    pub(super) fn declared_triggers(&self) -> Vec<(TriggerKey, Arc<Declared>)> {
+        let state = self.state.load();
+        let entries = state.iter().flat_map(|state| &state.triggers);
+        entries
+            .map(|(key, entry)| (key.clone(), Arc::clone(&entry.declared)))
+            .collect()
+    }
+
+    /// Every declared trigger, as far as it says what it means as it is written.
+    pub(super) fn all_written(&self) -> Vec<Arc<Registered>> {
         let state = self.state.load();
         let written = state.iter().flat_map(|state| state.written());
+        written.cloned().collect()
+    }
+
+    /// Declared triggers that bring a token of their own.
+    fn with_own_tokens(&self) -> Vec<Arc<Registered>> {
+        let mut written = self.all_written();
+        written.retain(|written| written.source.is_of_a_trigger());
         written
-            .filter(|written| written.source.is_of_a_trigger())
-            .cloned()
-            .collect()
     }
 }
 
@@ -328,6 +341,7 @@ pub(super) async fn follow(
                 return;
             };
             inner.registry.known.take_up(&inner.registry, latest);
+            inner.pools.readings().send_modify(|count| *count += 1);
             // A token that nobody vouches for counts once it has found the pool.
             for registered in inner.registry.known.with_own_tokens() {
                 let inner = Arc::clone(&inner);

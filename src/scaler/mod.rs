@@ -13,6 +13,7 @@ mod addresses;
 mod declarations;
 mod explain;
 mod gauges;
+mod needs;
 mod pool_decision;
 mod refusals;
 mod registered;

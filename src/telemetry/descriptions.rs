@@ -85,6 +85,12 @@ describe! {
         "Tasks that read: one for each pool, and one for each way in which a pool is named.";
     CLUSTER_UNSEEN: Gauge "azp_cluster_unseen_seconds" [],
         "For how long a part of the cluster has not been seen, 0 while all of it is; absent where the scaler does without.";
+    LEADER: Gauge "azp_leader" [],
+        "1 while this replica is the one that may write to the cluster, else 0.";
+    WRITES: Counter "azp_writes_total" ["writer", "outcome"],
+        "Writes to the cluster, by writer and by what came of them.";
+    BUSY_AGENTS_LOST: Counter "azp_busy_agents_lost_total" [],
+        "Jobs whose pod ended while Azure DevOps went on to call them running; noticed by the replica that leads.";
     CREDENTIAL_VALID: Gauge "azp_credential_valid" ["organization", "credential"],
         "1 where the service took the credential when it was last asked, 0 where it did not.";
     CREDENTIAL_EXPIRES: Gauge "azp_credential_expiry_timestamp_seconds" ["organization", "credential"],

@@ -102,6 +102,38 @@ label! {
     }
 }
 
+label! {
+    /// What writes to the cluster.
+    Writer {
+        /// Marks the pods of busy agents.
+        BusyMarks = "busy-marks",
+        /// Raises the scale of Deployments.
+        DirectScaleUp = "direct-scale-up",
+    }
+}
+
+label! {
+    /// What came of a write to the cluster.
+    WriteOutcome {
+        /// Written.
+        Done = "done",
+        /// It would have been written.
+        DryRun = "dry-run",
+        /// Another replica leads, or this one might not any more.
+        NotLeader = "not-leader",
+        /// A right is missing.
+        Forbidden = "forbidden",
+        /// Somebody else was faster.
+        Conflict = "conflict",
+        /// What was to be changed is not there any more.
+        Gone = "gone",
+        /// No answer in time.
+        TimedOut = "timed-out",
+        /// Anything else.
+        Failed = "failed",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,6 +153,12 @@ mod tests {
             assert_eq!(*value as usize, index);
         }
         for (index, value) in HookOutcome::ALL.iter().enumerate() {
+            assert_eq!(*value as usize, index);
+        }
+        for (index, value) in Writer::ALL.iter().enumerate() {
+            assert_eq!(*value as usize, index);
+        }
+        for (index, value) in WriteOutcome::ALL.iter().enumerate() {
             assert_eq!(*value as usize, index);
         }
     }

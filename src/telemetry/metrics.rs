@@ -14,7 +14,7 @@ use prometheus::{
 };
 use tokio::time::Instant;
 
-pub use super::labels::{AzureRoute, GrpcCode, HookOutcome, Rpc, TlsOutcome};
+pub use super::labels::{AzureRoute, GrpcCode, HookOutcome, Rpc, TlsOutcome, WriteOutcome, Writer};
 use super::{
     descriptions::{self as names, Description},
     scrape::Scrape,
@@ -49,6 +49,10 @@ pub struct Metrics {
     azure_requests: Vec<Vec<IntCounter>>,
     azure_seconds: Vec<Histogram>,
     hooks: Vec<IntCounter>,
+    /// By writer, then by outcome.
+    writes: Vec<Vec<IntCounter>>,
+    leader: IntGauge,
+    busy_agents_lost: IntCounter,
 }
 
 /// One call under way. It is recorded when this is dropped, so that neither an
@@ -81,6 +85,8 @@ impl Metrics {
         let azure = counters(&registry, &names::AZURE_REQUESTS);
         let azure_seconds = histograms(&registry, &names::AZURE_SECONDS, &AZURE_BUCKETS);
         let hooks = counters(&registry, &names::HOOKS);
+        let writes = counters(&registry, &names::WRITES);
+        let no_labels: [&str; 0] = [];
         let rpcs = || Rpc::ALL.iter().map(|rpc| rpc.as_str());
         let routes = || AzureRoute::ALL.iter().map(|route| route.as_str());
         let by_code = |rpc| {
@@ -116,6 +122,20 @@ impl Metrics {
                 .iter()
                 .map(|outcome| hooks.with_label_values(&[outcome.as_str()]))
                 .collect(),
+            writes: Writer::ALL
+                .iter()
+                .map(|writer| {
+                    let outcomes = WriteOutcome::ALL.iter();
+                    outcomes
+                        .map(|outcome| {
+                            writes.with_label_values(&[writer.as_str(), outcome.as_str()])
+                        })
+                        .collect()
+                })
+                .collect(),
+            leader: gauges(&registry, &names::LEADER).with_label_values(&no_labels),
+            busy_agents_lost: counters(&registry, &names::BUSY_AGENTS_LOST)
+                .with_label_values(&no_labels),
             registry,
         }
     }
@@ -166,6 +186,33 @@ impl Metrics {
     /// A delivery of a service hook was answered.
     pub fn hook(&self, outcome: HookOutcome) {
         self.hooks[outcome as usize].inc();
+    }
+
+    /// A write to the cluster has ended so.
+    pub fn wrote(&self, writer: Writer, outcome: WriteOutcome) {
+        self.writes[writer as usize][outcome as usize].inc();
+    }
+
+    /// How many writes have ended so.
+    #[must_use]
+    pub fn writes(&self, writer: Writer, outcome: WriteOutcome) -> u64 {
+        self.writes[writer as usize][outcome as usize].get()
+    }
+
+    /// Does this replica lead?
+    pub fn leads(&self, leads: bool) {
+        self.leader.set(i64::from(leads));
+    }
+
+    /// A pod has ended, and its job goes on without it.
+    pub fn busy_agent_lost(&self) {
+        self.busy_agents_lost.inc();
+    }
+
+    /// How many such jobs there were.
+    #[must_use]
+    pub fn busy_agents_lost(&self) -> u64 {
+        self.busy_agents_lost.get()
     }
 
     /// A scrape begins: what is known by name is put into it, and then it is

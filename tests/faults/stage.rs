@@ -358,6 +358,7 @@ pub(crate) fn config(url: OrganizationUrl, token: TokenConfig) -> ServeConfig {
     ServeConfig {
         tenancy: TenancyConfig::single(url, token),
         cluster: ClusterConfig::off(),
+        guard: None,
         grpc_listen: any_port,
         tls: None,
         http_listen: any_port,

@@ -10,6 +10,7 @@
 // Each scenario holds the cluster for itself while it waits.
 #![allow(clippy::await_holding_lock)]
 
+mod guard;
 mod site;
 
 use azp_scaler::{

@@ -61,10 +61,20 @@ pub(crate) struct Watching {
 impl Watching {
     /// Of some namespaces, or of all where none is named.
     pub(crate) async fn begin(kubeconfig: PathBuf, namespaces: &[&str]) -> Watching {
+        Watching::begin_with(kubeconfig, namespaces, false).await
+    }
+
+    /// The same, with the pods of scaling objects or without.
+    pub(crate) async fn begin_with(
+        kubeconfig: PathBuf,
+        namespaces: &[&str],
+        agent_pods: bool,
+    ) -> Watching {
         let named = namespaces.iter().map(|&name| name.into()).collect();
         let settings = Settings {
             namespaces: (!namespaces.is_empty()).then_some(named),
             read_again_after: Duration::from_secs(1),
+            agent_pods,
             ..Settings::default()
         };
         let access = ClusterAccess::Kubeconfig(kubeconfig);

@@ -122,6 +122,7 @@ fn scaler(emulator: SocketAddr, rhythm: Rhythm) -> anyhow::Result<ServeConfig> {
             TokenConfig::Fixed(SecretString::from(TOKEN)),
         ),
         cluster: ClusterConfig::off(),
+        guard: None,
         grpc_listen: ANY_PORT,
         tls: None,
         http_listen: ANY_PORT,

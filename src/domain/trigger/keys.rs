@@ -179,6 +179,12 @@ pub const KEYS: &[Key] = &[
     ),
     key(
         Own,
+        "directScaleUp",
+        "false",
+        "more agents at once, without waiting for the HPA, where the scaler may raise the Deployment",
+    ),
+    key(
+        Own,
         "credential",
         "the one that fits",
         "a credential that the scaler holds, by name",

@@ -44,6 +44,9 @@ pub struct Trigger {
     /// The agent that holds the place of its agents while there are none. It never
     /// comes online, and is none of them.
     pub placeholder: Option<Box<str>>,
+    /// Is its Deployment to be raised without waiting for the horizontal pod
+    /// autoscaler?
+    pub direct_scale_up: bool,
     /// Jobs for each agent: the metric's target.
     pub jobs_per_agent: u32,
     /// The scaling object is active when its number is above this.

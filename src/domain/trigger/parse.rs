@@ -40,6 +40,7 @@ impl Trigger {
         let placeholder = reader.text("placeholder");
         let placeholder =
             placeholder.and_then(|name| reader.one_line("placeholder", "agent", name));
+        let direct_scale_up = reader.flag("directScaleUp", false);
         let jobs_per_agent = reader
             .number::<u32>("targetPipelinesQueueLength", 1, "1 or more")
             .unwrap_or(1);
@@ -75,6 +76,7 @@ impl Trigger {
                     priority,
                 },
                 placeholder,
+                direct_scale_up,
                 jobs_per_agent,
                 activation,
                 notices,

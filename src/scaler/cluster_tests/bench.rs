@@ -186,6 +186,8 @@ pub(super) fn declared(name: &str, triggers: &[&str]) -> Declared {
         min_agents: 0,
         max_agents: 10,
         paused: false,
+        deployment: Some(name.into()),
+        scaling_out_paused: false,
         triggers: triggers.iter().map(|trigger| metadata(trigger)).collect(),
     }
 }

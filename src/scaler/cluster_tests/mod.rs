@@ -4,6 +4,7 @@
 //! says what a row tells it to; the numbers are asked for as KEDA does.
 
 mod bench;
+mod needs;
 
 use self::bench::{ADDRESS, LEARN, bench, bench_of, declared, rules};
 use super::*;

@@ -1,0 +1,208 @@
+//! The writer of scales: raises a Deployment to what the decision needs, at once.
+//!
+//! May import: its siblings, ports, telemetry. Invariants: it writes on an edge of
+//! the decision upward only, and never a lower number than the Deployment has; what
+//! the decision needs is bounded by `maxReplicaCount` where it was made.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use futures::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
+use tokio::time::{Instant, timeout_at};
+
+use super::{
+    at,
+    election::Lead,
+    gate::{Gate, LONGEST_WRITE},
+};
+use crate::{
+    domain::profile::ScalingObject,
+    ports::writes::{Attempt, Need, Needs, Raise, Scales, WriteError},
+    telemetry::metrics::{WriteOutcome, Writer},
+};
+
+/// Writes under way at once.
+const AT_ONCE: usize = 8;
+
+/// How often one is tried at once where somebody else was faster.
+const TRIES: u32 = 3;
+
+/// After a write that failed, at first.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+
+/// At last.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// The writer.
+pub(super) struct Raising {
+    pub(super) gate: Gate,
+    pub(super) scales: Arc<dyn Scales>,
+    pub(super) needs: Arc<dyn Needs>,
+}
+
+/// What this replica remembers of each scaling object in this term.
+#[derive(Debug, Default)]
+pub(super) struct Edges {
+    term: u64,
+    objects: BTreeMap<ScalingObject, Edge>,
+}
+
+#[derive(Debug)]
+struct Edge {
+    /// What the Deployment was last seen or made to have at least.
+    reached: u32,
+    is_writing: bool,
+    failures: u32,
+    not_before: Instant,
+}
+
+type Ended = (ScalingObject, u32, bool);
+
+// === impl Edges ===
+
+impl Edges {
+    /// What is to be raised now.
+    pub(super) fn rising(
+        &mut self,
+        lead: Lead,
+        needs: Vec<Need>,
+        now: Instant,
+    ) -> Vec<(ScalingObject, Raise)> {
+        if self.term != lead.term {
+            self.objects.clear();
+            self.term = lead.term;
+        }
+        let mut rising = Vec::new();
+        for need in needs {
+            // What was read before it led, another may have acted on.
+            let is_new = need.read_at.is_some_and(|read_at| read_at >= lead.since);
+            let Some(raise) = need.raise else {
+                // Paused, for one: whatever has become of it meanwhile is news.
+                self.objects.remove(&need.object);
+                continue;
+            };
+            if !is_new {
+                continue;
+            }
+            let edge = self.objects.entry(need.object.clone()).or_insert(Edge {
+                reached: 0,
+                is_writing: false,
+                failures: 0,
+                not_before: now,
+            });
+            if raise.replicas <= edge.reached {
+                // Going down is KEDA's; from there on, up is an edge again.
+                edge.reached = raise.replicas;
+                continue;
+            }
+            if !edge.is_writing && now >= edge.not_before {
+                rising.push((need.object, raise));
+            }
+        }
+        rising
+    }
+
+    fn begins(&mut self, object: &ScalingObject) {
+        if let Some(edge) = self.objects.get_mut(object) {
+            edge.is_writing = true;
+        }
+    }
+
+    fn ended(&mut self, (object, replicas, well): Ended, now: Instant) {
+        let Some(edge) = self.objects.get_mut(&object) else {
+            return;
+        };
+        edge.is_writing = false;
+        if well {
+            edge.reached = replicas;
+            edge.failures = 0;
+            return;
+        }
+        let pause = FIRST_PAUSE.saturating_mul(1 << edge.failures.min(10));
+        edge.not_before = now + pause.min(LONGEST_PAUSE);
+        edge.failures = edge.failures.saturating_add(1);
+    }
+
+    fn next_try(&self, now: Instant) -> Option<Instant> {
+        let moments = self.objects.values().map(|edge| edge.not_before);
+        moments.filter(|moment| *moment > now).min()
+    }
+}
+
+// === impl Raising ===
+
+impl Raising {
+    /// Raises for ever.
+    pub(super) async fn run(&self) {
+        let mut changes = self.needs.changes();
+        let mut leads = self.gate.changes();
+        let mut edges = Edges::default();
+        let mut under_way: FuturesUnordered<BoxFuture<'static, Ended>> = FuturesUnordered::new();
+        let mut look_at = Some(Instant::now());
+        loop {
+            tokio::select! {
+                () = at(look_at) => {}
+                Some(ended) = under_way.next() => edges.ended(ended, Instant::now()),
+                Ok(()) = changes.changed() => {}
+                Ok(()) = leads.changed() => {}
+                else => return,
+            }
+            look_at = None;
+            let Some(lead) = self.gate.lead() else {
+                continue;
+            };
+            let now = Instant::now();
+            for (object, raise) in edges.rising(lead, self.needs.needs(), now) {
+                if under_way.len() >= AT_ONCE {
+                    // One that ends looks again.
+                    break;
+                }
+                edges.begins(&object);
+                let (gate, scales) = (self.gate.clone(), Arc::clone(&self.scales));
+                under_way.push(Box::pin(async move {
+                    let mut outcome = raised(&gate, &scales, lead, &object, &raise).await;
+                    // The Deployment's status changes while its pods come.
+                    for _ in 1..TRIES {
+                        if outcome == WriteOutcome::Conflict {
+                            outcome = raised(&gate, &scales, lead, &object, &raise).await;
+                        }
+                    }
+                    let well = matches!(outcome, WriteOutcome::Done | WriteOutcome::DryRun);
+                    (object, raise.replicas, well)
+                }));
+            }
+            look_at = edges.next_try(now).or(look_at);
+        }
+    }
+}
+
+/// Raises one; done too where the Deployment has as many already.
+async fn raised(
+    gate: &Gate,
+    scales: &Arc<dyn Scales>,
+    lead: Lead,
+    object: &ScalingObject,
+    raise: &Raise,
+) -> WriteOutcome {
+    let (namespace, deployment) = (&*object.namespace, &*raise.deployment);
+    let end = lead.until.min(Instant::now() + LONGEST_WRITE);
+    let read = timeout_at(end, scales.scale(namespace, deployment)).await;
+    let read = read.unwrap_or_else(|_| {
+        Err(WriteError::Failed {
+            cause: "no answer in time".into(),
+        })
+    });
+    let replicas = raise.replicas;
+    if read.as_ref().is_ok_and(|scale| scale.replicas >= replicas) {
+        return WriteOutcome::Done;
+    }
+    let what = format!("deployment {namespace}/{deployment} is raised to {replicas}");
+    let write = || -> Attempt<'_, ()> {
+        Box::pin(async move {
+            // A reading that failed counts as the write that it was for.
+            let scale = read?;
+            let written = scales.set_scale(namespace, deployment, &scale, replicas);
+            written.await
+        })
+    };
+    gate.write(Writer::DirectScaleUp, lead, &what, write).await
+}

@@ -1,0 +1,368 @@
+//! A cluster in memory: a Lease, pods, a Deployment, and what is needed of them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{sync::watch, task::JoinHandle, time::sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::super::*;
+use crate::{
+    domain::profile::ScalingObject,
+    ports::writes::{
+        AgentPod, AgentPodsSeen, Annotations, Attempt, Busy, Holding, LeaseRecord, LeaseSeen, Need,
+        PodName, Raise, Scale, WriteError,
+    },
+};
+
+/// A Lease that all replicas share; each has its own way to it.
+#[derive(Default)]
+pub(super) struct Record {
+    seen: Mutex<Option<(u64, LeaseRecord)>>,
+}
+
+/// One replica's way to the Lease.
+pub(super) struct Way {
+    record: Arc<Record>,
+    /// Nobody answers, for ever.
+    pub(super) cut: AtomicBool,
+    /// Answers are errors.
+    pub(super) fails: AtomicBool,
+}
+
+impl Record {
+    pub(super) fn way(self: &Arc<Self>) -> Arc<Way> {
+        Arc::new(Way {
+            record: Arc::clone(self),
+            cut: AtomicBool::new(false),
+            fails: AtomicBool::new(false),
+        })
+    }
+
+    pub(super) fn holder(&self) -> String {
+        let seen = self.seen.lock().unwrap();
+        seen.as_ref()
+            .map(|(_, record)| record.holder.to_string())
+            .unwrap_or_default()
+    }
+
+    /// Something else of it changes, as its labels do at an upgrade.
+    pub(super) fn touch(&self) {
+        if let Some((version, _)) = &mut *self.seen.lock().unwrap() {
+            *version += 1;
+        }
+    }
+}
+
+impl Way {
+    async fn pass(&self) -> Result<(), WriteError> {
+        if self.cut.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
+        match self.fails.load(Ordering::SeqCst) {
+            true => Err(WriteError::Failed {
+                cause: "odd".into(),
+            }),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Lease for Way {
+    fn read(&self) -> Attempt<'_, Option<LeaseSeen>> {
+        Box::pin(async move {
+            self.pass().await?;
+            let seen = self.record.seen.lock().unwrap().clone();
+            Ok(seen.map(|(version, record)| LeaseSeen {
+                version: version.to_string().into(),
+                record,
+            }))
+        })
+    }
+
+    fn write<'a>(&'a self, holding: &'a Holding, over: Option<&'a LeaseSeen>) -> Attempt<'a, ()> {
+        Box::pin(async move {
+            self.pass().await?;
+            let mut seen = self.record.seen.lock().unwrap();
+            let version = seen.as_ref().map(|(version, _)| version.to_string());
+            if over.map(|over| &*over.version) != version.as_deref() {
+                return Err(WriteError::Conflict);
+            }
+            let next = seen.as_ref().map_or(1, |(version, _)| version + 1);
+            let record = LeaseRecord {
+                holder: holding.holder.clone(),
+                duration: holding.duration,
+                renewed: next.to_string().into(),
+                transitions: holding.transitions,
+            };
+            *seen = Some((next, record));
+            Ok(())
+        })
+    }
+}
+
+/// Pods, a Deployment, and needs; every write to them is kept.
+pub(super) struct Cluster {
+    pods: watch::Sender<Option<Arc<AgentPodsSeen>>>,
+    needs: Mutex<Vec<Need>>,
+    changes: watch::Sender<u64>,
+    scale: Mutex<(u64, u32)>,
+    /// Pods whose writes fail, and those whose writes hang.
+    pub(super) refused: Mutex<BTreeSet<String>>,
+    pub(super) hanging: Mutex<BTreeSet<String>>,
+    /// Writes of pods, by name, with whether it was marked then.
+    pub(super) marked: Mutex<Vec<(Instant, String, bool)>>,
+    /// What the Deployment was set to.
+    pub(super) raised: Mutex<Vec<u32>>,
+    pub(super) tried: Mutex<u32>,
+    pub(super) kept: Mutex<u32>,
+    /// What is written is seen only when the test says so.
+    pub(super) unseen: AtomicBool,
+}
+
+impl Cluster {
+    pub(super) fn new(pods: usize) -> Arc<Self> {
+        let pod = |number: usize| {
+            let name = PodName::new("ci", &format!("agents-{number:03}"));
+            let pod = AgentPod {
+                uid: format!("uid-{number}").into(),
+                annotations: BTreeMap::new(),
+            };
+            (name, Arc::new(pod))
+        };
+        let seen = AgentPodsSeen {
+            pods: (0..pods).map(pod).collect(),
+            ended: BTreeMap::new(),
+        };
+        Arc::new(Self {
+            pods: watch::Sender::new(Some(Arc::new(seen))),
+            needs: Mutex::default(),
+            changes: watch::Sender::default(),
+            scale: Mutex::default(),
+            refused: Mutex::default(),
+            hanging: Mutex::default(),
+            marked: Mutex::default(),
+            raised: Mutex::default(),
+            tried: Mutex::default(),
+            kept: Mutex::default(),
+            unseen: AtomicBool::new(false),
+        })
+    }
+
+    /// A reading, from just now, in which these agents are busy.
+    pub(super) fn read(&self, busy: &[usize], replicas: Option<u32>) {
+        self.read_at(Some(Instant::now()), busy, replicas);
+    }
+
+    /// One of another age, or none that is good.
+    pub(super) fn read_at(&self, read_at: Option<Instant>, busy: &[usize], replicas: Option<u32>) {
+        let agent = |number: &usize| (format!("agents-{number:03}").into(), BTreeSet::new());
+        let busy: Busy = busy.iter().map(agent).collect();
+        let need = Need {
+            object: ScalingObject::parse("ci/linux").unwrap(),
+            agents_named: "agents".into(),
+            read_at,
+            busy: vec![Arc::new(busy)],
+            raise: replicas.map(|replicas| Raise {
+                deployment: "agents".into(),
+                replicas,
+            }),
+        };
+        *self.needs.lock().unwrap() = vec![need];
+        self.changes.send_modify(|count| *count += 1);
+    }
+
+    /// Nothing is known of any scaling object.
+    pub(super) fn forget(&self) {
+        self.needs.lock().unwrap().clear();
+        self.changes.send_modify(|count| *count += 1);
+    }
+
+    pub(super) fn marks(&self) -> Vec<(String, bool)> {
+        let marked = self.marked.lock().unwrap();
+        let writes = marked.iter();
+        writes
+            .map(|(_, name, marks)| (name.clone(), *marks))
+            .collect()
+    }
+
+    /// Somebody else sets the Deployment.
+    pub(super) fn set(&self, replicas: u32) {
+        let mut scale = self.scale.lock().unwrap();
+        *scale = (scale.0 + 1, replicas);
+    }
+
+    pub(super) fn raised(&self) -> Vec<u32> {
+        self.raised.lock().unwrap().clone()
+    }
+}
+
+impl AgentPods for Cluster {
+    fn agent_pods(&self) -> watch::Receiver<Option<Arc<AgentPodsSeen>>> {
+        self.pods.subscribe()
+    }
+
+    fn annotate<'a>(
+        &'a self,
+        name: &'a PodName,
+        pod: &'a AgentPod,
+        changes: &'a Annotations,
+    ) -> Attempt<'a, ()> {
+        Box::pin(async move {
+            *self.tried.lock().unwrap() += 1;
+            if self.hanging.lock().unwrap().contains(&*name.name) {
+                return std::future::pending().await;
+            }
+            if self.refused.lock().unwrap().contains(&*name.name) {
+                return Err(WriteError::Failed {
+                    cause: "odd".into(),
+                });
+            }
+            let mut after = pod.clone();
+            for (key, value) in changes {
+                match value {
+                    Some(value) => after.annotations.insert(key.clone(), value.clone()),
+                    None => after.annotations.remove(key),
+                };
+            }
+            let is_marked = after.annotations.contains_key(marks::NOTE);
+            let write = (Instant::now(), name.name.to_string(), is_marked);
+            self.marked.lock().unwrap().push(write);
+            if !self.unseen.load(Ordering::SeqCst) {
+                self.pods.send_modify(|seen| {
+                    let mut pods = (**seen.as_ref().unwrap()).clone();
+                    pods.pods.insert(name.clone(), Arc::new(after));
+                    *seen = Some(Arc::new(pods));
+                });
+            }
+            Ok(())
+        })
+    }
+}
+
+impl Scales for Cluster {
+    fn scale<'a>(&'a self, _: &'a str, _: &'a str) -> Attempt<'a, Scale> {
+        Box::pin(async {
+            *self.tried.lock().unwrap() += 1;
+            let (version, replicas) = *self.scale.lock().unwrap();
+            if self.refused.lock().unwrap().contains("agents") {
+                return Err(WriteError::Forbidden { rule: "{}".into() });
+            }
+            Ok(Scale {
+                version: version.to_string().into(),
+                replicas,
+            })
+        })
+    }
+
+    fn set_scale<'a>(
+        &'a self,
+        namespace: &'a str,
+        deployment: &'a str,
+        over: &'a Scale,
+        replicas: u32,
+    ) -> Attempt<'a, ()> {
+        Box::pin(async move {
+            assert_eq!((namespace, deployment), ("ci", "agents"));
+            let mut scale = self.scale.lock().unwrap();
+            if scale.0.to_string() != *over.version {
+                return Err(WriteError::Conflict);
+            }
+            *scale = (scale.0 + 1, replicas);
+            self.raised.lock().unwrap().push(replicas);
+            Ok(())
+        })
+    }
+}
+
+impl Needs for Cluster {
+    fn needs(&self) -> Vec<Need> {
+        self.needs.lock().unwrap().clone()
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    fn keep(&self) {
+        *self.kept.lock().unwrap() += 1;
+    }
+}
+
+/// A running replica of the guard.
+pub(super) struct Replica {
+    pub(super) gate: Gate,
+    pub(super) way: Arc<Way>,
+    pub(super) metrics: Arc<Metrics>,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Replica {
+    /// One that leads or waits, and has nothing to write.
+    pub(super) fn start(name: &str, record: &Arc<Record>, dry_run: bool) -> Self {
+        Self::start_for(name, record, &Cluster::new(0), &[], dry_run)
+    }
+
+    pub(super) fn start_for(
+        name: &str,
+        record: &Arc<Record>,
+        cluster: &Arc<Cluster>,
+        writers: &[Writer],
+        dry_run: bool,
+    ) -> Self {
+        let (way, metrics) = (record.way(), Arc::new(Metrics::new()));
+        let settings = Settings {
+            writers: writers.to_vec(),
+            dry_run,
+            marks_per_second: 20,
+            identity: name.into(),
+            times: Times::default(),
+        };
+        let world = World {
+            lease: Arc::clone(&way) as Arc<dyn Lease>,
+            pods: Arc::clone(cluster) as Arc<dyn AgentPods>,
+            scales: Arc::clone(cluster) as Arc<dyn Scales>,
+            needs: Arc::clone(cluster) as Arc<dyn Needs>,
+            metrics: Arc::clone(&metrics),
+        };
+        let guard = Guard::new(settings, world);
+        let gate = guard.gate.clone();
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(guard.run(stop.clone().cancelled_owned()));
+        Self {
+            gate,
+            way,
+            metrics,
+            stop,
+            task,
+        }
+    }
+
+    /// As by SIGTERM.
+    pub(super) async fn stop(self) {
+        self.stop.cancel();
+        self.task.await.unwrap();
+    }
+
+    /// As by SIGKILL.
+    pub(super) fn kill(self) {
+        self.task.abort();
+    }
+
+    pub(super) fn leads(&self) -> bool {
+        self.gate.lead().is_some()
+    }
+}
+
+pub(super) async fn pass(seconds: u64) {
+    for _ in 0..seconds * 4 {
+        sleep(Duration::from_millis(250)).await;
+    }
+}
