@@ -217,12 +217,14 @@ fn every_alert_can_be_changed_and_turned_off() {
     let mut problems = Vec::new();
     let all = map(&values, "/metrics/prometheusRule/rules");
     assert!(all.len() > 5, "{all:?}");
+    // Two of them mean something only with these.
     let tokens = json!([{"name": "default", "ends": "1970-01-16"}]);
+    let writers = json!({"busyMarks": {"enabled": true}});
     let change = |change: Value| {
         let names = all.keys().map(|name| (name.clone(), change.clone()));
         let rules: serde_json::Map<_, _> = names.collect();
         let rule = json!({"enabled": true, "tokens": tokens, "rules": rules});
-        let values = json!({"metrics": {"prometheusRule": rule}}).to_string();
+        let values = json!({"metrics": {"prometheusRule": rule}, "writers": writers}).to_string();
         let rendered = template(SCALER, &SCALER.minimal(), &values, ("one", "ci"));
         documents(&rendered.unwrap_or_else(|error| panic!("{error}"))).unwrap()
     };

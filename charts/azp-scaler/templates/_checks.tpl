@@ -14,6 +14,7 @@ what to do.
 {{- include "azp-scaler.checkTenancy" . -}}
 {{- include "azp-scaler.checkTimes" . -}}
 {{- include "azp-scaler.checkTls" . -}}
+{{- include "azp-scaler.checkWriters" . -}}
 {{- include "azp-scaler.checkRest" . -}}
 {{- include "azp-scaler.checkPod" . -}}
 {{- end }}

@@ -65,6 +65,7 @@
 - name: AZP_LOG_FORMAT
   value: {{ $config.logFormat | quote }}
 {{- include "azp-scaler.identityEnv" . }}
+{{- include "azp-scaler.writersEnv" . }}
 {{- with .Values.extraEnv }}
 {{ toYaml . }}
 {{- end }}

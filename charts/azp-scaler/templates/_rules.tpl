@@ -19,19 +19,24 @@
 {{- join " or " $series -}}
 {{- end }}
 
+{{/* Alerts that mean something only with these values, as JSON: empty, and the alert is left out. */}}
+{{- define "azp-scaler.meant" -}}
+{{- dict "AzpTokenEnds" (include "azp-scaler.tokens" .) "AzpNoLeader" (include "azp-scaler.writers" .root) | toJson -}}
+{{- end }}
+
 {{/* A file of rules/ as rules of Prometheus: `root` and `file`. */}}
 {{- define "azp-scaler.alerts" -}}
 {{- $root := .root -}}
 {{- $values := $root.Values.metrics.prometheusRule -}}
 {{- $job := printf "job=%q" (include "azp-scaler.job" $root) -}}
 {{- $pools := int64 $root.Values.config.maxPools | toString -}}
+{{- $meant := include "azp-scaler.meant" . | fromJson -}}
 {{- $rules := list -}}
 {{- range $root.Files.Get .file | fromYamlArray -}}
 {{- $of := get $values.rules .alert -}}
-{{- $tokens := include "azp-scaler.tokens" (dict "root" $root) -}}
-{{- if and $of.enabled (or $tokens (ne .alert "AzpTokenEnds")) -}}
+{{- if and $of.enabled (get $meant .alert | default (not (hasKey $meant .alert))) -}}
 {{- $threshold := include "azp-scaler.threshold" (dict "root" $root "alert" .alert "of" $of) -}}
-{{- $expr := .expr | replace "TOKENS" $tokens | replace "JOB" $job | replace "THRESHOLD" $threshold | replace "MAX_POOLS" $pools -}}
+{{- $expr := .expr | replace "TOKENS" $meant.AzpTokenEnds | replace "JOB" $job | replace "THRESHOLD" $threshold | replace "MAX_POOLS" $pools -}}
 {{- $labels := mergeOverwrite (deepCopy $values.alertLabels) (dict "job" (include "azp-scaler.job" $root) "severity" $of.severity) -}}
 {{- $runbook := printf "%s#%s" $values.runbookUrl (lower .alert) -}}
 {{- $annotations := dict "summary" (.summary | replace "MAX_POOLS" $pools) "description" .description "runbook_url" $runbook -}}

@@ -1,0 +1,62 @@
+{{/*
+Who writes to the cluster: nobody, unless a value names it. In a dry run nobody gets
+a right to write, so that the apiserver would refuse what the program should not do.
+*/}}
+
+{{/* The writers that are on, as `azp-scaler serve` names them: `busy-marks,direct-scale-up`. Empty: none. */}}
+{{- define "azp-scaler.writers" -}}
+{{- $on := list -}}
+{{- if .Values.writers.busyMarks.enabled }}{{ $on = append $on "busy-marks" }}{{ end -}}
+{{- if .Values.writers.directScaleUp.enabled }}{{ $on = append $on "direct-scale-up" }}{{ end -}}
+{{- join "," $on -}}
+{{- end }}
+
+{{- define "azp-scaler.writersEnv" -}}
+{{- with include "azp-scaler.writers" . }}
+- name: AZP_WRITERS
+  value: {{ . | quote }}
+- name: AZP_LEASE
+  value: {{ printf "%s/%s" $.Release.Namespace (include "azp-scaler.fullname" $) | quote }}
+- name: AZP_IDENTITY
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.name
+{{- if $.Values.writers.busyMarks.enabled }}
+- name: AZP_MARKS_PER_SECOND
+  value: {{ int64 $.Values.writers.busyMarks.perSecond | quote }}
+{{- end }}
+{{- if $.Values.writers.dryRun }}
+- name: AZP_DRY_RUN
+  value: "true"
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* What the writers need in each namespace that is watched, beside what is read anyway. */}}
+{{- define "azp-scaler.writerRules" -}}
+{{- $writers := .Values.writers -}}
+{{- if and $writers.busyMarks.enabled (not $writers.dryRun) }}
+# Marks on the pods of agents that have a job.
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [patch]
+{{- end }}
+{{- if $writers.directScaleUp.enabled }}
+# Deployments whose triggers ask to be scaled up directly.
+- apiGroups: [apps]
+  resources: [deployments]
+  verbs: [get]
+- apiGroups: [apps]
+  resources: [deployments/scale]
+  verbs: {{ $writers.dryRun | ternary "[get]" "[get, patch]" }}
+{{- end }}
+{{- end }}
+
+{{- define "azp-scaler.checkWriters" -}}
+{{- $writers := .Values.writers -}}
+{{- $on := list -}}
+{{- if $writers.busyMarks.enabled }}{{ $on = append $on "writers.busyMarks.enabled" }}{{ end -}}
+{{- if $writers.directScaleUp.enabled }}{{ $on = append $on "writers.directScaleUp.enabled" }}{{ end -}}
+{{- if and $on (eq .Values.watch.mode "off") }}{{ fail (printf "%s set, but watch.mode is off, so that there is no way to the cluster; set watch.mode to auto or required, or turn the writers off" (printf "%s %s" (join " and " $on) (gt (len $on) 1 | ternary "are" "is"))) }}{{ end -}}
+{{- if and $writers.dryRun (not $on) }}{{ fail "writers.dryRun is set, but no writer is on, so that there is nothing to try; set writers.busyMarks.enabled or writers.directScaleUp.enabled, or writers.dryRun to false" }}{{ end -}}
+{{- end }}
