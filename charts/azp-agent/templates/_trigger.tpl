@@ -36,6 +36,9 @@ agents have is the text that the agents themselves are given.
     {{- with int .profile.priority }}
     priority: {{ . | quote }}
     {{- end }}
+    {{- if .profile.directScaleUp }}
+    directScaleUp: "true"
+    {{- end }}
     {{- if include "azp-agent.hasPlaceholder" . }}
     placeholder: {{ include "azp-agent.placeholderName" . | quote }}
     {{- end }}

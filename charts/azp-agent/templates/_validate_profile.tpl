@@ -29,6 +29,9 @@ What the schema cannot say of one profile. Takes root, name and profile.
 {{- if and $job $profile.onceLoop -}}
 {{- fail (printf "%s.onceLoop: is for Deployments, and a ScaledJob's agent runs one job; remove it, or set kind: Deployment" $at) -}}
 {{- end -}}
+{{- if and $job $profile.directScaleUp -}}
+{{- fail (printf "%s.directScaleUp: is for Deployments, and KEDA alone makes a ScaledJob's Jobs; remove it, or set kind: Deployment" $at) -}}
+{{- end -}}
 {{- if and $job $profile.sidecars -}}
 {{- fail (printf "%s.sidecars: would keep the agent's Job from ending; write them into initContainers with restartPolicy: Always" $at) -}}
 {{- end -}}
