@@ -37,6 +37,7 @@ pub(crate) fn scaler(stage: &Stage, change: Change) -> Value {
         "organization": {"url": organization()},
         "credentials": {"token": stage.token},
         "watch": {"namespaces": [AGENTS]},
+        "writers": {"busyMarks": {"enabled": true}, "directScaleUp": {"enabled": true}},
         "tls": {"mode": "generate", "triggerAuthentication": {"namespaces": [AGENTS]}},
         "config": {
             // A reading that fails is to be seen within the test.
@@ -62,6 +63,7 @@ pub(crate) fn agents(stage: &Stage, change: Change) -> Value {
         "profiles": {
             "linux": {
                 "kind": "Deployment",
+                "directScaleUp": true,
                 "capabilities": "docker, java=17",
                 "cooldownPeriod": 5,
                 "hpa": {"scaleDown": {"stabilizationWindowSeconds": 0}},

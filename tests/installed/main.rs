@@ -93,6 +93,9 @@ fn restarting_keda_and_upgrading_both_charts_loses_no_job(stage: &Stage) -> Outc
     let began = Instant::now();
     let jobs = jobs::queue_gated(stage, &[(7, Demand::Java), (3, Demand::Gpu)])?;
     stage.until("all ten jobs to run", SOON, || jobs.all_run())?;
+    stage.until("the pods of busy agents to be marked", SOON, || {
+        Ok(objects::marked(stage)?.len() == 10)
+    })?;
     // KEDA's own restart is the other moment at which jobs of others have been lost.
     let operator = ["deployment/keda-operator", "--namespace=keda"];
     for verb in ["restart", "status"] {

@@ -74,6 +74,18 @@ pub(crate) fn templates(stage: &Stage) -> Result<[String; 3], Failure> {
     ])
 }
 
+/// The pods of agents that the scaler has marked as busy.
+pub(crate) fn marked(stage: &Stage) -> Result<Vec<String>, Failure> {
+    let said = stage.cluster.kubectl(&[
+        "get",
+        "pods",
+        &format!("--namespace={AGENTS}"),
+        r#"--output=jsonpath={range .items[*]}{.metadata.name} {.metadata.annotations.controller\.kubernetes\.io/pod-deletion-cost}{"\n"}{end}"#,
+    ])?;
+    let marked = said.lines().filter(|line| !line.ends_with(' '));
+    Ok(marked.map(str::to_owned).collect())
+}
+
 /// What KEDA and the HPA said of scaling that failed, a line for each event and the
 /// number of times that it was said.
 pub(crate) fn failures(stage: &Stage) -> Result<Vec<String>, Failure> {
