@@ -6,6 +6,7 @@
 pub mod packages;
 pub mod placeholders;
 pub mod registrations;
+pub mod stands;
 pub mod writes;
 
 use std::{sync::Arc, time::Duration};
@@ -14,6 +15,7 @@ use futures::future::BoxFuture;
 use secrecy::SecretString;
 use tokio::sync::watch;
 
+use self::placeholders::Placeholders;
 use crate::domain::{
     declared::{Declarations, JobCensus},
     job::JobRequest,
@@ -34,6 +36,12 @@ pub trait AgentPools: Send + Sync + 'static {
     /// Reads every unfinished job request of a pool; finished ones may be among
     /// them, and one may come twice, in different states.
     fn unfinished_jobs(&self, pool: PoolId) -> BoxFuture<'_, Reading<Vec<JobRequest>>>;
+
+    /// The same way to the same organization, with the same credential, to whoever
+    /// writes to its pools; `None` where there is none.
+    fn placeholders(self: Arc<Self>) -> Option<Arc<dyn Placeholders>> {
+        None
+    }
 }
 
 /// How a client stands with the service.

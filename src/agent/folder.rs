@@ -20,7 +20,7 @@ use serde::Deserialize;
 
 use crate::domain::{
     capability::{Capabilities, CapabilityValue},
-    leftover::OWNER,
+    leftover::{CLUSTER, OWNER},
     pool::PoolId,
     registration::AgentId,
 };
@@ -178,7 +178,7 @@ impl Folder {
         &self,
         capabilities: &Capabilities,
         variables: &[(OsString, OsString)],
-        owner: Option<&str>,
+        (owner, cluster): (Option<&str>, Option<&str>),
     ) -> Result<(), FolderError> {
         let path = self.root.join(".capabilities");
         let mut text = String::new();
@@ -200,6 +200,9 @@ impl Folder {
         }
         let owner = owner.unwrap_or("unknown");
         text.push_str(&format!("{OWNER}={owner}\n"));
+        if let Some(cluster) = cluster {
+            text.push_str(&format!("{CLUSTER}={cluster}\n"));
+        }
         fs::write(&path, text).map_err(|cause| file(&path, cause, WRITABLE))
     }
 
@@ -303,11 +306,17 @@ mod tests {
             .declare(
                 &capabilities,
                 &[("JAVA_HOME".into(), "/jdk".into())],
-                Some("builds"),
+                (Some("builds"), None),
             )
             .unwrap();
-        let text = fs::read_to_string(root.path().join(".capabilities")).unwrap();
+        let path = root.path().join(".capabilities");
+        let text = fs::read_to_string(&path).unwrap();
         assert_eq!(text, "docker=true\njava=17\npath=/a=b\nazp-agent=builds\n");
+        let none = Capabilities::default();
+        let of = (Some("builds"), Some("west"));
+        folder.declare(&none, &[], of).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        assert_eq!(text, "azp-agent=builds\nazp-agent.cluster=west\n");
     }
 
     #[test]

@@ -220,10 +220,11 @@ impl Life {
             capabilities,
             variables,
             owner,
+            cluster,
             ..
         } = &self.config;
-        self.folder
-            .declare(capabilities, variables, owner.as_deref())
+        let of = (owner.as_deref(), cluster.as_deref());
+        self.folder.declare(capabilities, variables, of)
     }
 
     /// A job that needs no AWS works without them, so that a failure is told and

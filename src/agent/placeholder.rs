@@ -2,7 +2,7 @@
 //!
 //! May import: ports, domain. Invariants: all pools are looked at before anything
 //! is changed in one of them; where an agent of somebody else has a placeholder's
-//! name, nothing is; first comes what is missing and last what is too much, so that
+//! name, nothing is, unless a scaler keeps it; first comes what is missing and last what is too much, so that
 //! at no instant less is registered than before and after.
 //!
 //! What fails in passing is tried again from the beginning, with a new look, so that
@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::{
     domain::{
+        keeper::is_keepers,
         placeholder::{Change, Foreign, Placeholder, Plan, Surplus, plan},
         pool::{PoolId, PoolRef, same_name},
         registration::{AgentId, RegisteredAgent},
@@ -75,6 +76,8 @@ pub enum Deed {
     Updated,
     /// It was right.
     WasRight,
+    /// A scaler keeps one of this name, as its trigger says.
+    ScalerKeeps,
     /// Nobody names it any more.
     Removed,
     /// It was to go, and somebody runs an agent by its name.
@@ -215,9 +218,8 @@ impl Keeper<'_> {
         let foreign: Vec<_> = plans
             .iter()
             .flat_map(|(pool, _, plan)| {
-                plan.foreign
-                    .iter()
-                    .map(|one| ((*pool).clone(), one.clone()))
+                let foreign = plan.foreign.iter().filter(|one| !is_scalers(one));
+                foreign.map(|one| ((*pool).clone(), one.clone()))
             })
             .collect();
         if !foreign.is_empty() {
@@ -242,6 +244,9 @@ impl Keeper<'_> {
             self.pool = (*pool).clone();
             for right in &plan.right {
                 self.note(&right.name, Deed::WasRight);
+            }
+            for foreign in &plan.foreign {
+                self.note(&foreign.name, Deed::ScalerKeeps);
             }
         }
         self.in_use()
@@ -326,6 +331,12 @@ impl From<ReadError> for Stopped {
     }
 }
 
+/// Where a trigger names a placeholder, a scaler may have been faster than this; it
+/// makes of it what the trigger says, and takes it away when the trigger is gone.
+fn is_scalers(foreign: &Foreign) -> bool {
+    foreign.owner.as_deref().is_some_and(is_keepers)
+}
+
 fn in_pools(foreign: &[(Box<str>, Foreign)]) -> String {
     let told = foreign
         .iter()
@@ -340,6 +351,7 @@ impl fmt::Display for Done {
             Deed::Registered(id) => write!(f, "registered ({id})"),
             Deed::Updated => f.write_str("updated"),
             Deed::WasRight => f.write_str("as it should be"),
+            Deed::ScalerKeeps => f.write_str("azp-scaler keeps it"),
             Deed::Removed => f.write_str("removed"),
             Deed::InUse => f.write_str("stays: an agent runs by its name"),
         }

@@ -230,6 +230,27 @@ async fn a_name_of_somebody_elses_stops_all_before_anything_is_changed() {
     assert_eq!(told, expected);
 }
 
+/// The chart's hook comes after the scaler has seen the trigger: it is no failure that
+/// the scaler was faster, and nothing of the scaler's is touched, also in the end.
+#[tokio::test(start_paused = true)]
+async fn what_a_scaler_keeps_is_left_to_it() {
+    let scalers = "azp-scaler:west:azp/azp-scaler:ci/linux";
+    let looks = |agents: Vec<RegisteredAgent>| {
+        vec![
+            ("look at a", Says::Agents(agents)),
+            ("look at b", Says::Agents(Vec::new())),
+        ]
+    };
+    let says = looks(vec![registered(1, "one", scalers)]);
+    let (done, undone) = kept(&["one"], says).await;
+    assert_eq!(
+        (&*done[0], done.len(), undone),
+        ("a/one: azp-scaler keeps it", 1, None)
+    );
+    let (done, undone) = kept(&[], looks(vec![registered(1, "one", scalers)])).await;
+    assert_eq!((done.len(), undone), (0, None));
+}
+
 /// An answer that was lost on its way does no harm: the next look finds what was
 /// done.
 #[tokio::test(start_paused = true)]

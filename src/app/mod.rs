@@ -14,12 +14,14 @@ use tokio::net::TcpListener;
 
 use self::clients::Clients;
 use crate::{
-    config::{GuardConfig, ServeConfig},
+    config::{GuardConfig, PoolWritesConfig, ServeConfig},
+    domain::keeper::Keeper,
     grpc, guard, http,
     kubernetes::{self, Kubernetes},
     pools::{Intervals, PoolSettings, Pools, SourceSettings},
     ports::{
         Cluster,
+        stands::PoolStands,
         writes::{AgentPods, Needs, Scales},
     },
     scaler::{Scaler, ScalerSettings, SourceParts, Sources},
@@ -29,6 +31,9 @@ use crate::{
 
 /// Requests to Azure DevOps under way at once.
 const READINGS_AT_ONCE: usize = 8;
+
+/// How often the agents of a pool are listed, where a writer has to know them.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
 
 /// A Secret that may be read but not watched is read again after this.
 const SECRET_AGAIN_AFTER: Duration = Duration::from_secs(30);
@@ -154,6 +159,7 @@ impl App {
             pods: Arc::clone(cluster) as Arc<dyn AgentPods>,
             scales: Arc::clone(cluster) as Arc<dyn Scales>,
             needs: Arc::clone(&self.scaler) as Arc<dyn Needs>,
+            stands: Arc::clone(&self.scaler) as Arc<dyn PoolStands>,
             metrics: Arc::clone(&self.metrics),
         };
         Some(guard::Guard::new(guard_settings(config), world))
@@ -206,7 +212,10 @@ async fn cluster(config: &ServeConfig) -> anyhow::Result<Option<Arc<Kubernetes>>
         namespaces: config.namespaces.clone(),
         addresses: config.addresses.clone(),
         read_again_after: SECRET_AGAIN_AFTER,
-        agent_pods: guard.is_some_and(|guard| guard.writers.contains(&Writer::BusyMarks)),
+        agent_pods: guard.is_some_and(|guard| {
+            let of_pods = [Writer::BusyMarks, Writer::Reaper];
+            of_pods.iter().any(|writer| guard.writers.contains(writer))
+        }),
     };
     let cluster = Kubernetes::connect(access, settings).await?;
     Ok(Some(Arc::new(cluster)))
@@ -245,7 +254,18 @@ fn guard_settings(config: &GuardConfig) -> guard::Settings {
         marks_per_second: config.marks_per_second,
         identity: format!("{}_{start:08x}", config.identity).into(),
         times: guard::Times::default(),
+        pools: config.pools.as_ref().map(|pools| guard::PoolSettings {
+            keeper: keeper(config, pools),
+            look_every: LOOK_EVERY,
+            gone_for: pools.placeholders_gone_for,
+            offline_for: pools.reap_after,
+        }),
     }
+}
+
+fn keeper(config: &GuardConfig, pools: &PoolWritesConfig) -> Keeper {
+    let (namespace, lease) = (&config.lease_namespace, &config.lease_name);
+    Keeper::new(&pools.cluster_name, namespace, lease)
 }
 
 const fn source_settings(config: &ServeConfig) -> SourceSettings {
@@ -276,5 +296,10 @@ fn scaler_settings(config: &ServeConfig) -> ScalerSettings {
         max_scaling_objects: config.max_scaling_objects,
         cluster_required: config.cluster.required,
         addresses: config.cluster.addresses.iter().cloned().collect(),
+        keeper: config.guard.as_ref().and_then(|guard| {
+            let keeps = guard.writers.contains(&Writer::Placeholders);
+            let pools = guard.pools.as_ref().filter(|_| keeps)?;
+            Some(keeper(guard, pools))
+        }),
     }
 }

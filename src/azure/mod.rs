@@ -30,7 +30,7 @@ mod wire;
 use std::{
     fmt,
     path::PathBuf,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -50,7 +50,7 @@ use crate::{
         organization::OrganizationUrl,
         pool::{Pool, PoolId, PoolRef},
     },
-    ports::{AgentPools, ReadError, Reading, Standing},
+    ports::{AgentPools, ReadError, Reading, Standing, placeholders::Placeholders},
 };
 
 /// The name under which requests are sent, unless the settings say another.
@@ -322,6 +322,10 @@ impl AgentPools for Client {
             self.told(outcome, &record)
         }
         .boxed()
+    }
+
+    fn placeholders(self: Arc<Self>) -> Option<Arc<dyn Placeholders>> {
+        Some(self)
     }
 }
 

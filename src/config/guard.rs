@@ -1,18 +1,23 @@
-//! The flags about what is written to the cluster.
+//! The flags about what is written, to the cluster and to agent pools.
 //!
-//! May import: its siblings, telemetry (for the writers' names). Invariant: nothing
+//! May import: its siblings, domain, telemetry (for the writers' names). Invariant: nothing
 //! writes unless it is named, and what is named has all that it needs.
 
 use std::path::Path;
 
-use super::{ClusterConfig, ConfigError, Environment, quantity};
+use super::{
+    ClusterConfig, ConfigError, Environment,
+    pool_writes::{PoolArgs, PoolWritesConfig},
+    quantity,
+};
 use crate::telemetry::metrics::Writer;
 
 /// The flags, as text.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct GuardArgs {
-    /// What may write to the cluster: busy-marks (on the pods of busy agents), direct-scale-up
-    /// (raises Deployments whose trigger says directScaleUp); unset: nothing is written.
+    /// What may write: busy-marks (on the pods of busy agents), direct-scale-up (raises Deployments
+    /// whose trigger says directScaleUp), placeholders (keeps one for each profile in its agent
+    /// pool), reaper (takes agents out of it whose pods are gone); unset: nothing is written.
     #[arg(long, env = "AZP_WRITERS", value_name = "NAMES")]
     writers: Option<String>,
 
@@ -44,6 +49,9 @@ pub(super) struct GuardArgs {
         default_value = "20"
     )]
     marks_per_second: String,
+
+    #[command(flatten)]
+    pools: PoolArgs,
 }
 
 /// What is written to the cluster.
@@ -61,6 +69,8 @@ pub struct GuardConfig {
     pub identity: Box<str>,
     /// How many pods are marked a second at most.
     pub marks_per_second: u32,
+    /// How agent pools are written to; `None` where they are not.
+    pub pools: Option<PoolWritesConfig>,
 }
 
 /// What is known of where the program runs.
@@ -111,8 +121,11 @@ impl GuardArgs {
         let lease = problems.take("--lease", lease);
         let identity = self.identity.as_deref().map(identity).transpose();
         let identity = problems.take("--identity", identity);
+        let pools = self
+            .pools
+            .read(writers.as_deref().unwrap_or_default(), problems);
         if writers.as_ref()?.is_empty() {
-            let (_, _, _, _) = (dry_run?, marks?, lease?, identity?);
+            let (_, _, _, _, _) = (dry_run?, marks?, lease?, identity?, pools?);
             return Some(None);
         }
         if cluster.is_some_and(|cluster| cluster.access.is_none()) {
@@ -140,6 +153,7 @@ impl GuardArgs {
             lease_name,
             identity: identity?,
             marks_per_second: u32::try_from(marks?).unwrap_or(u32::MAX),
+            pools: pools?,
         }))
     }
 }
@@ -159,8 +173,11 @@ fn writers(text: Option<&str>) -> Result<Vec<Writer>, String> {
         let known = Writer::ALL.iter().find(|writer| writer.as_str() == name);
         let Some(writer) = known else {
             let all: Vec<_> = Writer::ALL.iter().map(|writer| writer.as_str()).collect();
-            let all = all.join(" and ");
-            return Err(format!("{name:?} is no writer; there are {all}"));
+            let (last, others) = all.split_last().unwrap_or((&"", &[]));
+            let others = others.join(", ");
+            return Err(format!(
+                "{name:?} is no writer; there are {others} and {last}"
+            ));
         };
         if !writers.contains(writer) {
             writers.push(*writer);
@@ -271,6 +288,7 @@ mod tests {
             lease_name: "azp-scaler".into(),
             identity: "azp-scaler-7f9c-x1".into(),
             marks_per_second: 20,
+            pools: None,
         };
         assert_eq!(config.unwrap().unwrap(), expected);
         let flags = [
@@ -296,7 +314,9 @@ mod tests {
             &["--writers=busy-mark"],
             POD,
             true,
-            &["--writers: \"busy-mark\" is no writer; there are busy-marks and direct-scale-up"],
+            &[
+                "--writers: \"busy-mark\" is no writer; there are busy-marks, direct-scale-up, placeholders and reaper",
+            ],
         );
         check_refused(
             &["--writers=busy-marks"],

@@ -13,6 +13,7 @@ mod demo;
 mod emulator;
 mod explain;
 mod guard;
+mod pool_writes;
 mod probe;
 mod quantity;
 mod secrets;
@@ -29,6 +30,7 @@ pub use demo::{DemoArgs, DemoConfig};
 pub use emulator::{EmulatorArgs, EmulatorConfig};
 pub use explain::{ExplainArgs, ExplainConfig, Subject};
 pub use guard::GuardConfig;
+pub use pool_writes::PoolWritesConfig;
 pub use probe::{ProbeArgs, ProbeConfig, ProbeTls};
 pub use serve::{ServeArgs, ServeConfig};
 pub use tenancy::{

@@ -180,18 +180,7 @@ impl Capabilities {
     /// its PATH depend on the image and have to be declared.
     #[must_use]
     pub fn with_implicit(mut self) -> Self {
-        // ASSUMPTION(implicit-values): agents of a profile run on Linux, on
-        // x86-64 and newer than any version demand, unless the profile says so.
-        let implicit = [
-            ("Agent.Name", CapabilityValue::Present),
-            ("Agent.ComputerName", CapabilityValue::Present),
-            ("Agent.HomeDirectory", CapabilityValue::Present),
-            ("Agent.Version", CapabilityValue::Newest),
-            ("Agent.OS", CapabilityValue::Text("Linux".into())),
-            ("Agent.OSArchitecture", CapabilityValue::Text("X64".into())),
-            ("InteractiveSession", CapabilityValue::Text("False".into())),
-        ];
-        for (name, value) in implicit {
+        for (name, value) in implicit() {
             if self.get(name).is_none() {
                 let name = name.into();
                 self.put(Capability { name, value });
@@ -200,10 +189,37 @@ impl Capabilities {
         self
     }
 
+    /// What there is beyond that: what somebody has to say of an agent.
+    #[must_use]
+    pub fn without_implicit(&self) -> Self {
+        let mut told = self.clone();
+        for (name, value) in implicit() {
+            let key = name.to_lowercase();
+            if told.get(name) == Some(&value) {
+                told.by_name.remove(key.as_str());
+            }
+        }
+        told
+    }
+
     fn put(&mut self, capability: Capability) {
         let key = capability.name.to_lowercase().into();
         self.by_name.insert(key, capability);
     }
+}
+
+fn implicit() -> [(&'static str, CapabilityValue); 7] {
+    // ASSUMPTION(implicit-values): agents of a profile run on Linux, on
+    // x86-64 and newer than any version demand, unless the profile says so.
+    [
+        ("Agent.Name", CapabilityValue::Present),
+        ("Agent.ComputerName", CapabilityValue::Present),
+        ("Agent.HomeDirectory", CapabilityValue::Present),
+        ("Agent.Version", CapabilityValue::Newest),
+        ("Agent.OS", CapabilityValue::Text("Linux".into())),
+        ("Agent.OSArchitecture", CapabilityValue::Text("X64".into())),
+        ("InteractiveSession", CapabilityValue::Text("False".into())),
+    ]
 }
 
 fn capability(item: &str) -> Result<Capability, CapabilityError> {

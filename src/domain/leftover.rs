@@ -17,6 +17,10 @@ use super::{job::RequestId, registration::RegisteredAgent};
 /// namespace of the pod, where that is known.
 pub const OWNER: &str = "azp-agent";
 
+/// The system capability by which azp-agent names the cluster of its pod, where it was
+/// told and the agent is called like the pod.
+pub const CLUSTER: &str = "azp-agent.cluster";
+
 /// The capability of agents that are registered to keep jobs queued, and never
 /// come online.
 pub const PLACEHOLDER: &str = "azp-agent.placeholder";
@@ -116,8 +120,9 @@ impl LeftoverRule {
     }
 }
 
-/// Azure DevOps: names of capabilities compare without regard to case.
-fn capability<'a>(agent: &'a RegisteredAgent, name: &str) -> Option<&'a str> {
+/// The value of a capability. Azure DevOps: their names compare without regard to case.
+#[must_use]
+pub fn capability<'a>(agent: &'a RegisteredAgent, name: &str) -> Option<&'a str> {
     let mut all = agent.capabilities.iter();
     let found = all.find(|(own, _)| own.eq_ignore_ascii_case(name));
     found.map(|(_, value)| &**value)

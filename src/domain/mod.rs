@@ -12,6 +12,7 @@ pub mod declared;
 pub mod demand;
 pub mod drain;
 pub mod job;
+pub mod keeper;
 pub mod leftover;
 pub mod legacy;
 pub mod number;

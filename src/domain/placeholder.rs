@@ -92,6 +92,9 @@ pub struct Foreign {
     pub id: AgentId,
     /// Whose placeholder it is, if it is one.
     pub owner: Option<Box<str>>,
+    /// Does it do all the same what the placeholder is for: is it enabled, and has
+    /// what the placeholder has?
+    pub holds: bool,
 }
 
 // === impl Placeholder ===
@@ -157,6 +160,17 @@ impl Placeholder {
         });
         same && wanted.is_empty()
     }
+
+    /// Has this agent, of whomever, what the placeholder has? Whatever it has beside.
+    fn is_met_by(&self, agent: &RegisteredAgent) -> bool {
+        let told: BTreeMap<String, Box<str>> = lowered(&agent.capabilities).collect();
+        let user = self.user("");
+        let mut wanted = lowered(&user).filter(|(name, _)| name != PLACEHOLDER);
+        wanted.all(|(name, value)| {
+            let there = told.get(&name);
+            there.is_some_and(|there| there.to_lowercase() == value.to_lowercase())
+        })
+    }
 }
 
 /// Names of capabilities compare without regard to case.
@@ -166,7 +180,8 @@ fn lowered(map: &CapabilityMap) -> impl Iterator<Item = (String, Box<str>)> {
 }
 
 /// Whose placeholder this agent is.
-fn owner_of(agent: &RegisteredAgent) -> Option<&str> {
+#[must_use]
+pub fn owner_of(agent: &RegisteredAgent) -> Option<&str> {
     let mut all = agent.capabilities.iter();
     let mark = all.find(|(name, _)| name.eq_ignore_ascii_case(PLACEHOLDER));
     mark.map(|(_, owner)| &**owner)
@@ -196,6 +211,7 @@ pub fn plan<'a>(
                 name: agent.name.clone(),
                 id: agent.id,
                 owner: owner_of(agent).map(Into::into),
+                holds: agent.enabled && placeholder.is_met_by(agent),
             });
             continue;
         }

@@ -160,6 +160,12 @@ impl Offer {
         &self.capabilities
     }
 
+    /// What the agents have beyond what each has by itself.
+    #[must_use]
+    pub fn told(&self) -> Capabilities {
+        self.capabilities.without_implicit()
+    }
+
     /// How many capabilities the trigger itself names.
     #[must_use]
     pub fn declared(&self) -> usize {

@@ -1,4 +1,4 @@
-//! The gate: every write to the cluster goes through it.
+//! The gate: every write to the cluster, or to an agent pool, goes through it.
 //!
 //! May import: its siblings, ports, telemetry. Invariants: nothing is written
 //! unless this replica leads, still in the term in which it was decided, and then
@@ -143,7 +143,7 @@ impl Gate {
 
 const fn outcome(error: &WriteError) -> WriteOutcome {
     match error {
-        WriteError::Forbidden { .. } => WriteOutcome::Forbidden,
+        WriteError::Forbidden { .. } | WriteError::Refused { .. } => WriteOutcome::Forbidden,
         WriteError::Conflict => WriteOutcome::Conflict,
         WriteError::Gone => WriteOutcome::Gone,
         WriteError::Failed { .. } => WriteOutcome::Failed,

@@ -163,7 +163,7 @@ impl Leadership {
     fn tell(&self, lead: Option<Lead>) {
         let before = self.told.send_replace(lead);
         match (before, lead) {
-            (None, Some(_)) => tracing::info!("this replica leads: it writes to the cluster"),
+            (None, Some(_)) => tracing::info!("this replica leads: it writes"),
             (Some(_), None) => tracing::info!("this replica leads no more"),
             _ => {}
         }

@@ -1,4 +1,4 @@
-//! The guard: the only part that writes to the cluster.
+//! The guard: the only part of the scaler that writes, to the cluster and to agent pools.
 //!
 //! May import: ports, domain, telemetry. Invariants: nothing is written unless it
 //! was switched on, and then by one replica of all; all writes go through one gate,
@@ -7,14 +7,22 @@
 //! [`election`] says who leads and [`leadership`] makes it so; [`gate`] is passed
 //! by every write. [`marks`] and [`wanted`] say which pods are marked and how, and
 //! [`marking`] marks them; [`raising`] raises scales; [`lost`] counts what was lost.
+//! [`rounds`] looks at agent pools: [`book`], with a [`page`] for each, says which and what
+//! there is to do, [`deed`] does it. [`suspects`] says which agents were left behind, and [`reaping`] takes them out.
 
+mod book;
+mod deed;
 mod election;
 mod gate;
 mod leadership;
 mod lost;
 mod marking;
 pub mod marks;
+mod page;
 mod raising;
+mod reaping;
+mod rounds;
+mod suspects;
 mod wanted;
 
 #[cfg(test)]
@@ -22,12 +30,23 @@ mod tests;
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::{Instant, interval, sleep_until};
+use futures::future::OptionFuture;
+use tokio::{
+    sync::mpsc,
+    time::{Instant, interval, sleep_until},
+};
 
 pub use self::election::{Lead, Times};
-use self::{gate::Gate, leadership::Leadership, lost::Lost, marking::Marking, raising::Raising};
+use self::{
+    gate::Gate, leadership::Leadership, lost::Lost, marking::Marking, raising::Raising,
+    reaping::Reaping, rounds::Rounds,
+};
 use crate::{
-    ports::writes::{AgentPods, Lease, Needs, Scales},
+    domain::keeper::Keeper,
+    ports::{
+        stands::PoolStands,
+        writes::{AgentPods, Lease, Needs, Scales},
+    },
     telemetry::metrics::{Metrics, Writer},
 };
 
@@ -48,6 +67,21 @@ pub struct Settings {
     pub identity: Box<str>,
     /// How long leading takes.
     pub times: Times,
+    /// How agent pools are written to; `None`: they are not.
+    pub pools: Option<PoolSettings>,
+}
+
+/// How agent pools are written to.
+#[derive(Clone, Debug)]
+pub struct PoolSettings {
+    /// Whose marks this scaler's are.
+    pub keeper: Keeper,
+    /// How often each pool is looked at.
+    pub look_every: Duration,
+    /// For how long nobody has wanted a placeholder before it is taken away.
+    pub gone_for: Duration,
+    /// For how long an agent was seen to be offline before it is taken out.
+    pub offline_for: Duration,
 }
 
 /// What the guard works on.
@@ -61,6 +95,8 @@ pub struct World {
     pub scales: Arc<dyn Scales>,
     /// Who needs what.
     pub needs: Arc<dyn Needs>,
+    /// Who names which agent pools.
+    pub stands: Arc<dyn PoolStands>,
     /// Where it is counted.
     pub metrics: Arc<Metrics>,
 }
@@ -120,6 +156,9 @@ impl Guard {
             scales: Arc::clone(&world.scales),
             needs: Arc::clone(&world.needs),
         };
+        let (placeholders, reaper) = (is_on(Writer::Placeholders), is_on(Writer::Reaper));
+        let pools = settings.pools.as_ref().filter(|_| placeholders || reaper);
+        let pools = pools.map(|pools| write_to_pools(pools, &gate, &world, [placeholders, reaper]));
         let (marks, raises) = (is_on(Writer::BusyMarks), is_on(Writer::DirectScaleUp));
         tokio::select! {
             () = leadership.run(stop) => {}
@@ -127,7 +166,36 @@ impl Guard {
             () = count_lost(&gate, &world), if marks => {}
             () = raising.run(), if raises => {}
             () = keep(&gate, &*world.needs) => {}
+            Some(()) = OptionFuture::from(pools) => {}
         }
+    }
+}
+
+/// Goes the rounds of agent pools, for the writers that are on.
+async fn write_to_pools(
+    settings: &PoolSettings,
+    gate: &Gate,
+    world: &World,
+    [placeholders, reaper]: [bool; 2],
+) {
+    let (looks, seen) = mpsc::channel(reaping::LOOKS);
+    let rounds = Rounds {
+        gate: gate.clone(),
+        stands: Arc::clone(&world.stands),
+        settings: settings.clone(),
+        keeps: placeholders,
+        looks: reaper.then_some(looks),
+        metrics: Arc::clone(&world.metrics),
+    };
+    let reaping = Reaping {
+        gate: gate.clone(),
+        pods: Arc::clone(&world.pods),
+        stands: Arc::clone(&world.stands),
+        settings: settings.clone(),
+    };
+    tokio::select! {
+        () = rounds.run() => {}
+        () = reaping.run(seen), if reaper => {}
     }
 }
 

@@ -143,7 +143,7 @@ fn seen(row: &Row<Pods>) -> Seen {
             uid: row.metadata.uid.as_deref().unwrap_or_default().into(),
             annotations: MARKS.into_iter().filter_map(annotation).collect(),
         }),
-        has_ended: matches!(row.status.phase.as_str(), "Succeeded" | "Failed"),
+        has_ended: row.has_ended(),
     }
 }
 
@@ -198,6 +198,7 @@ impl Kept {
                 .map(|(name, pod)| (name.clone(), Arc::clone(pod)))
                 .collect(),
             ended: ended.collect(),
+            named: named.clone(),
         }
     }
 }

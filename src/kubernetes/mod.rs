@@ -205,6 +205,10 @@ impl AgentPods for Kubernetes {
     ) -> Attempt<'a, ()> {
         Box::pin(writes::annotate(self.client.clone(), name, pod, changes))
     }
+
+    fn is_there<'a>(&'a self, name: &'a PodName) -> Attempt<'a, bool> {
+        Box::pin(writes::is_there(self.client.clone(), name))
+    }
 }
 
 impl Scales for Kubernetes {

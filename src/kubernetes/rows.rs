@@ -214,6 +214,13 @@ impl<R: Rows> Row<R> {
     }
 }
 
+impl Row<Pods> {
+    /// Kubernetes: a pod of these phases runs nothing any more, and never will.
+    pub(super) fn has_ended(&self) -> bool {
+        matches!(self.status.phase.as_str(), "Succeeded" | "Failed")
+    }
+}
+
 impl<R: Rows> Resource for Row<R> {
     type DynamicType = ();
     type Scope = NamespaceResourceScope;

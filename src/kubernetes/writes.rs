@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::{apps::v1::Deployment, coordination::v1};
 use kube::{
     Api, Client,
-    api::{Patch, PatchParams, PostParams},
+    api::{ListParams, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
 
@@ -162,6 +162,24 @@ pub(super) async fn annotate(
     let written = pods.patch(&name.name, &params(), &patch).await;
     written.map_err(|error| write_error(&error, &rule))?;
     Ok(())
+}
+
+/// Is a pod of this name there that has not ended? It is listed, and not got, so that
+/// no other right is needed than the watch has; and the apiserver is asked for what is
+/// so now, and not for what it remembers.
+pub(super) async fn is_there(client: Client, name: &PodName) -> Result<bool, WriteError> {
+    let pods: Api<Row<Pods>> = Api::namespaced(client, &name.namespace);
+    let of_name = ListParams::default().fields(&format!("metadata.name={}", name.name));
+    let rule = Rule {
+        group: "",
+        resource: "pods",
+        verbs: &["list", "watch"],
+        name: None,
+        namespace: Some(name.namespace.clone()),
+    };
+    let listed = pods.list(&of_name).await;
+    let listed = listed.map_err(|error| write_error(&error, &rule))?;
+    Ok(listed.items.iter().any(|pod| !pod.has_ended()))
 }
 
 /// How many pods a Deployment is to have.

@@ -18,7 +18,7 @@ use tokio::{
 
 use crate::{
     domain::organization::OrganizationUrl,
-    ports::{AgentPools, ReadError, Reading, Standing},
+    ports::{AgentPools, ReadError, Reading, Standing, placeholders::Placeholders},
     telemetry::metrics::{AzureRoute, Metrics},
 };
 
@@ -166,6 +166,12 @@ impl Source {
             self.quota.pause(pause);
         }
         Asked { at, outcome }
+    }
+
+    /// The way to write to its pools, by the very client that reads them.
+    #[must_use]
+    pub fn placeholders(&self) -> Option<Arc<dyn Placeholders>> {
+        Arc::clone(&self.api).placeholders()
     }
 
     /// How the client stands with the service.

@@ -1,7 +1,7 @@
 //! What the guard needs of the cluster, as traits: to be the only one that writes,
 //! and to write.
 //!
-//! May import: domain. Invariants: a write says what it is based on, so that it
+//! May import: domain, errors of pools' servers. Invariants: a write says what it is based on, so that it
 //! fails where somebody else was faster; an error has a kind from a closed list
 //! and says what to do.
 
@@ -14,6 +14,7 @@ use std::{
 use futures::future::BoxFuture;
 use tokio::{sync::watch, time::Instant};
 
+use super::ReadError;
 use crate::domain::profile::ScalingObject;
 
 /// What comes of a write, or of a reading before one.
@@ -27,6 +28,12 @@ pub enum WriteError {
     Forbidden {
         /// The rule, as a role would have it.
         rule: Box<str>,
+    },
+    /// The server of an agent pool does not let it.
+    #[error("{why}")]
+    Refused {
+        /// Why, and what to do.
+        why: Box<str>,
     },
     /// Somebody else has changed it meanwhile, or it is another of that name.
     #[error("somebody else has changed it meanwhile")]
@@ -114,6 +121,9 @@ pub struct AgentPodsSeen {
     /// Those that were there and have ended of late, and when that was seen. One
     /// that is only not watched any more is not among them.
     pub ended: BTreeMap<PodName, Instant>,
+    /// Whose pods are among them: namespaces, and what names begin with before a
+    /// dash. A pod of another name may be there all the same.
+    pub named: BTreeSet<(Box<str>, Box<str>)>,
 }
 
 /// Changes of a pod's annotations; `None` takes one away.
@@ -131,6 +141,10 @@ pub trait AgentPods: Send + Sync + 'static {
         pod: &'a AgentPod,
         changes: &'a Annotations,
     ) -> Attempt<'a, ()>;
+
+    /// Is a pod of this name there that has not ended? Asked of the cluster now, and
+    /// not of what was seen.
+    fn is_there<'a>(&'a self, name: &'a PodName) -> Attempt<'a, bool>;
 }
 
 /// How many pods a Deployment is to have.
@@ -198,6 +212,19 @@ pub trait Needs: Send + Sync + 'static {
     /// Keeps the pools of all scaling objects read, though KEDA asks another
     /// replica: wanted now and then by whoever leads.
     fn keep(&self);
+}
+
+// === impl WriteError ===
+
+impl From<ReadError> for WriteError {
+    /// What the server of an agent pool says.
+    fn from(error: ReadError) -> Self {
+        let told = error.to_string().into();
+        match error.is_refusal() {
+            true => Self::Refused { why: told },
+            false => Self::Failed { cause: told },
+        }
+    }
 }
 
 // === impl Need ===

@@ -5,7 +5,7 @@
 //! that a replica which has just started counts as one that runs for long.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
@@ -36,6 +36,17 @@ pub(super) struct Known {
     turn: Mutex<()>,
     /// Has anything been taken up yet?
     told: watch::Sender<bool>,
+    /// Counts that.
+    takings: watch::Sender<u64>,
+}
+
+/// What the cluster declares, by what is known of it.
+pub(super) struct AllDeclared {
+    pub(super) declarations: Arc<Declarations>,
+    /// Scaling objects that have a trigger which is not known to be this scaler's and
+    /// to say what it means.
+    pub(super) unclear: BTreeSet<ScalingObject>,
+    pub(super) written: Vec<Arc<Registered>>,
 }
 
 struct State {
@@ -206,6 +217,7 @@ impl Known {
         }
         registry.forget_outdated();
         self.told.send_replace(true);
+        self.takings.send_modify(|count| *count += 1);
     }
 
     /// Reads what is new; what has stayed is what it was.
@@ -272,6 +284,35 @@ impl Known {
         let state = self.state.load();
         let written = state.iter().flat_map(|state| state.written());
         written.cloned().collect()
+    }
+
+    /// All that the cluster declares, with the triggers that say what they mean, and
+    /// the scaling objects of which one does not, or may be another scaler's.
+    pub(super) fn all_declared(&self) -> Option<AllDeclared> {
+        let state = self.state.load();
+        let state = state.as_ref()?;
+        let is_clear = |declared: &Declared, trigger: &BTreeMap<String, String>| {
+            let key = (declared.object.clone(), declared::identity(pairs(trigger)));
+            let entry = state.triggers.get(&key);
+            entry.is_some_and(|entry| {
+                entry.declared.kind == declared.kind && entry.written.is_some()
+            })
+        };
+        let declared = state.declarations.objects.values();
+        let unclear = declared.filter(|declared| {
+            let mut triggers = declared.triggers.iter();
+            triggers.any(|trigger| !is_clear(declared, trigger))
+        });
+        Some(AllDeclared {
+            declarations: Arc::clone(&state.declarations),
+            unclear: unclear.map(|declared| declared.object.clone()).collect(),
+            written: state.written().cloned().collect(),
+        })
+    }
+
+    /// Counts what was taken up.
+    pub(super) fn takings(&self) -> watch::Receiver<u64> {
+        self.takings.subscribe()
     }
 
     /// Declared triggers that bring a token of their own.

@@ -3,7 +3,7 @@
 //! May import: its siblings, pools, domain. Invariant: what is told comes from
 //! the very decision that the answers come from.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use super::{
     Inner,
@@ -61,7 +61,7 @@ pub(super) fn status(inner: &Inner, wanted: &Wanted) -> Status {
                     .triggers()
                     .iter()
                     .filter(|trigger| wanted.means(&trigger.key.object))
-                    .map(|trigger| profile_status(trigger, None, None, inner.settings.max_stale))
+                    .map(|trigger| profile_status(inner, trigger, None, None))
                     .collect(),
                 ..empty_pool(address.source.organization.to_string(), pool)
             });
@@ -166,14 +166,7 @@ fn pool_status(
         profiles: profiles
             .iter()
             .filter(|profile| wanted.means(&profile.key.object))
-            .map(|profile| {
-                profile_status(
-                    profile,
-                    decided.as_deref(),
-                    Some(watched),
-                    inner.settings.max_stale,
-                )
-            })
+            .map(|profile| profile_status(inner, profile, decided.as_deref(), Some(watched)))
             .collect(),
         jobs_not_shown,
         jobs,
@@ -193,11 +186,12 @@ fn failure_status(failure: &Failure) -> FailureStatus {
 }
 
 fn profile_status(
+    inner: &Inner,
     registered: &Registered,
     decided: Option<&Decided>,
     watched: Option<&WatchedPool>,
-    max_stale: Duration,
 ) -> ProfileStatus {
+    let max_stale = inner.settings.max_stale;
     let number = decided.and_then(|decided| decided.number(registered));
     let mut notices = registered.trigger.notices.clone();
     let snapshot = watched.and_then(|watched| watched.view().snapshot);
@@ -224,7 +218,7 @@ fn profile_status(
         max_agents: registered.declared.as_ref().map(|of| of.max_agents),
         jobs_per_agent: registered.trigger.jobs_per_agent,
         matches: matches(&registered.profile),
-        placeholder: registered.trigger.placeholder.as_deref().map(str::to_owned),
+        placeholder: inner.placeholder_of(registered).map(Into::into),
         number: number.filter(|_| !stale).map(|number| number.value()),
         sum: number.filter(|_| !stale).map(|number| number.to_string()),
         notices,

@@ -31,6 +31,7 @@ fn scaler() -> Scaler {
         max_scaling_objects: OBJECTS,
         cluster_required: false,
         addresses: Vec::new(),
+        keeper: None,
     };
     let sources = Sources::single(scripted::source(&script));
     Scaler::new(settings, Arc::new(sources), pools, None)

@@ -21,6 +21,7 @@ mod registry;
 mod roster;
 mod route;
 mod sources;
+mod stands;
 mod streams;
 
 #[cfg(test)]
@@ -51,6 +52,7 @@ use self::{
 use crate::{
     domain::{
         declared::{JobCensus, ScalerAddress},
+        keeper::Keeper,
         organization::OrganizationUrl,
         pool::PoolRef,
     },
@@ -86,6 +88,8 @@ pub struct ScalerSettings {
     /// The addresses under which triggers name this scaler. Where there are
     /// none, they are learnt from calls.
     pub addresses: Vec<ScalerAddress>,
+    /// Who keeps placeholders for the profiles, where this scaler does.
+    pub keeper: Option<Keeper>,
 }
 
 /// Answers KEDA. Clones share everything.

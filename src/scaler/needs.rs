@@ -140,7 +140,7 @@ fn read_at(inner: &Inner, view: &View) -> Option<Instant> {
 }
 
 /// Does its organization come out of a variable, by what the cluster declares?
-fn names_a_variable(registered: &Registered) -> bool {
+pub(super) fn names_a_variable(registered: &Registered) -> bool {
     const KEY: &str = "organizationURLFromEnv";
     let declared = registered.declared.as_ref();
     declared.is_none_or(|declared| {

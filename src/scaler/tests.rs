@@ -45,6 +45,7 @@ fn bench(says: Says, learn: Duration) -> Bench {
         max_scaling_objects: 10,
         cluster_required: false,
         addresses: vec!["azp-scaler.keda.svc.cluster.local:9090".into()],
+        keeper: None,
     };
     Bench {
         script,

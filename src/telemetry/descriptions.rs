@@ -86,9 +86,11 @@ describe! {
     CLUSTER_UNSEEN: Gauge "azp_cluster_unseen_seconds" [],
         "For how long a part of the cluster has not been seen, 0 while all of it is; absent where the scaler does without.";
     LEADER: Gauge "azp_leader" [],
-        "1 while this replica is the one that may write to the cluster, else 0.";
+        "1 while this replica is the one that may write, else 0.";
     WRITES: Counter "azp_writes_total" ["writer", "outcome"],
-        "Writes to the cluster, by writer and by what came of them.";
+        "Writes to the cluster and to agent pools, by writer and by what came of them.";
+    PLACEHOLDERS: Gauge "azp_placeholders" ["state"],
+        "Placeholders that profiles should have, by how it stands with them; told by the replica that leads.";
     BUSY_AGENTS_LOST: Counter "azp_busy_agents_lost_total" [],
         "Jobs whose pod ended while Azure DevOps went on to call them running; noticed by the replica that leads.";
     CREDENTIAL_VALID: Gauge "azp_credential_valid" ["organization", "credential"],

@@ -103,17 +103,33 @@ label! {
 }
 
 label! {
-    /// What writes to the cluster.
+    /// What writes to the cluster, or to agent pools.
     Writer {
         /// Marks the pods of busy agents.
         BusyMarks = "busy-marks",
         /// Raises the scale of Deployments.
         DirectScaleUp = "direct-scale-up",
+        /// Keeps an agent in each pool that holds the place of others.
+        Placeholders = "placeholders",
+        /// Takes agents out of their pools whose pods are gone.
+        Reaper = "reaper",
     }
 }
 
 label! {
-    /// What came of a write to the cluster.
+    /// How it stands with what is to hold a profile's place.
+    PlaceholderState {
+        /// It is there.
+        Kept = "kept",
+        /// An agent of somebody else's does it.
+        Others = "others",
+        /// It is not there, or another agent has its name.
+        Missing = "missing",
+    }
+}
+
+label! {
+    /// What came of a write to the cluster, or to an agent pool.
     WriteOutcome {
         /// Written.
         Done = "done",
@@ -156,6 +172,9 @@ mod tests {
             assert_eq!(*value as usize, index);
         }
         for (index, value) in Writer::ALL.iter().enumerate() {
+            assert_eq!(*value as usize, index);
+        }
+        for (index, value) in PlaceholderState::ALL.iter().enumerate() {
             assert_eq!(*value as usize, index);
         }
         for (index, value) in WriteOutcome::ALL.iter().enumerate() {

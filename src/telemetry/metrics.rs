@@ -14,7 +14,9 @@ use prometheus::{
 };
 use tokio::time::Instant;
 
-pub use super::labels::{AzureRoute, GrpcCode, HookOutcome, Rpc, TlsOutcome, WriteOutcome, Writer};
+pub use super::labels::{
+    AzureRoute, GrpcCode, HookOutcome, PlaceholderState, Rpc, TlsOutcome, WriteOutcome, Writer,
+};
 use super::{
     descriptions::{self as names, Description},
     scrape::Scrape,
@@ -52,6 +54,7 @@ pub struct Metrics {
     /// By writer, then by outcome.
     writes: Vec<Vec<IntCounter>>,
     leader: IntGauge,
+    placeholders: Vec<IntGauge>,
     busy_agents_lost: IntCounter,
 }
 
@@ -86,6 +89,7 @@ impl Metrics {
         let azure_seconds = histograms(&registry, &names::AZURE_SECONDS, &AZURE_BUCKETS);
         let hooks = counters(&registry, &names::HOOKS);
         let writes = counters(&registry, &names::WRITES);
+        let placeholders = gauges(&registry, &names::PLACEHOLDERS);
         let no_labels: [&str; 0] = [];
         let rpcs = || Rpc::ALL.iter().map(|rpc| rpc.as_str());
         let routes = || AzureRoute::ALL.iter().map(|route| route.as_str());
@@ -134,6 +138,10 @@ impl Metrics {
                 })
                 .collect(),
             leader: gauges(&registry, &names::LEADER).with_label_values(&no_labels),
+            placeholders: PlaceholderState::ALL
+                .iter()
+                .map(|state| placeholders.with_label_values(&[state.as_str()]))
+                .collect(),
             busy_agents_lost: counters(&registry, &names::BUSY_AGENTS_LOST)
                 .with_label_values(&no_labels),
             registry,
@@ -188,7 +196,13 @@ impl Metrics {
         self.hooks[outcome as usize].inc();
     }
 
-    /// A write to the cluster has ended so.
+    /// So many placeholders are in this state.
+    pub fn placeholders(&self, state: PlaceholderState, count: usize) {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        self.placeholders[state as usize].set(count);
+    }
+
+    /// A write has ended so.
     pub fn wrote(&self, writer: Writer, outcome: WriteOutcome) {
         self.writes[writer as usize][outcome as usize].inc();
     }

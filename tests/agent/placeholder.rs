@@ -255,3 +255,27 @@ async fn each_ending_has_its_exit_code() {
     let told = stage.says("remove", JAVA, &[], 77).await;
     assert!(told.contains("rejected the credential"), "{told}");
 }
+
+/// The trigger names it, and the scaler was faster than the hook: both live with that,
+/// in whichever order they come and go.
+#[tokio::test]
+async fn what_the_scaler_keeps_is_no_failure() {
+    let stage = Stage::new().await;
+    stage.organization.set_strict(POOL, true).unwrap();
+    let scalers = [(MARK, "azp-scaler:west:azp/azp-scaler:ci/java")];
+    let scalers = scalers.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let agent = NewAgent {
+        online: false,
+        user_capabilities: BTreeMap::from(scalers),
+        ..NewAgent::in_pod("java-placeholder", [("java", "17"), ("docker", "true")])
+    };
+    stage.organization.add_agent(POOL, agent).unwrap();
+    let told = stage.says("apply", JAVA, &[], 0).await;
+    assert!(
+        told.starts_with("builds/java-placeholder: azp-scaler keeps it\n"),
+        "{told}"
+    );
+    assert_eq!(stage.job_that_asks_for(&["java"]), JobState::Queued);
+    stage.says("remove", JAVA, &[], 0).await;
+    assert_eq!(stage.names(POOL), ["java-placeholder"]);
+}

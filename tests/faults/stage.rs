@@ -420,6 +420,7 @@ async fn in_cluster(
         max_scaling_objects: 100,
         cluster_required: false,
         addresses: Vec::new(),
+        keeper: None,
     };
     let scaler = Scaler::new(settings, Arc::new(sources), pools, Some(&cluster));
     let scaler = Arc::new(scaler);

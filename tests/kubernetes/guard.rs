@@ -11,7 +11,10 @@ use azp_harness::Cluster;
 use azp_scaler::{
     domain::profile::ScalingObject,
     guard::{Guard, Settings, Times, World, marks},
-    ports::writes::{AgentPods, AgentPodsSeen, Busy, Need, Needs, PodName, Raise, Scales},
+    ports::{
+        stands::{PoolStands, StandKey, Stands},
+        writes::{AgentPods, AgentPodsSeen, Busy, Need, Needs, PodName, Raise, Scales},
+    },
     shutdown::Shutdown,
     telemetry::metrics::{Metrics, WriteOutcome, Writer},
 };
@@ -71,6 +74,21 @@ impl Needs for Told {
     fn keep(&self) {}
 }
 
+/// No pool is written to.
+impl PoolStands for Told {
+    fn stands(&self) -> Option<Stands> {
+        None
+    }
+
+    fn declarations(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    fn pause(&self, _: &StandKey) -> Option<Duration> {
+        None
+    }
+}
+
 /// A replica of the guard.
 struct Replica {
     metrics: Arc<Metrics>,
@@ -87,12 +105,14 @@ impl Replica {
             marks_per_second: 20,
             identity: name.into(),
             times: Times::default(),
+            pools: None,
         };
         let world = World {
             lease: watching.cluster.lease(space, "guard"),
             pods: Arc::clone(&watching.cluster) as Arc<dyn AgentPods>,
             scales: Arc::clone(&watching.cluster) as Arc<dyn Scales>,
             needs: Arc::clone(told) as Arc<dyn Needs>,
+            stands: Arc::clone(told) as Arc<dyn PoolStands>,
             metrics: Arc::clone(&metrics),
         };
         let shutdown = Shutdown::new();
@@ -126,7 +146,7 @@ impl Replica {
 }
 
 #[track_caller]
-fn eventually<'a>(
+pub(crate) fn eventually<'a>(
     what: &'a str,
     mut holds: impl FnMut() -> bool + 'a,
 ) -> impl Future<Output = ()> + 'a {

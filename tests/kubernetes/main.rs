@@ -11,6 +11,7 @@
 #![allow(clippy::await_holding_lock)]
 
 mod guard;
+mod pools;
 mod site;
 
 use azp_scaler::{

@@ -26,6 +26,10 @@ Takes root, name and profile.
     - name: AZP_CAPABILITIES
       value: {{ include "azp-agent.literal" . }}
     {{- end }}
+    {{- with .root.Values.clusterName }}
+    - name: AZP_CLUSTER_NAME
+      value: {{ . | quote }}
+    {{- end }}
     - name: AZP_WORK
       value: /azp/agent/_work
     - name: AZP_LEAVE_WITHIN

@@ -24,6 +24,7 @@ volume of the chart's own name, and the socket of a node's engine.
   "AZP_LOG" "set the profile's log"
   "AZP_LOG_FORMAT" "set the profile's logFormat"
   "AZP_CA" "set organization.ca"
+  "AZP_CLUSTER_NAME" "set clusterName"
 -}}
 {{- $name := .name -}}
 {{- /* These are made in some cases alone, and may be given in the others. */ -}}

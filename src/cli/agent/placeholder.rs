@@ -52,7 +52,8 @@ fn told(wanted: &Wanted, report: &Report) -> u8 {
         println!("{done}");
     }
     let Err(undone) = &report.outcome else {
-        let left = report.done.iter().filter(|done| done.what != Deed::Removed);
+        let others = |deed| matches!(deed, Deed::Removed | Deed::ScalerKeeps);
+        let left = report.done.iter().filter(|done| !others(done.what));
         let (left, pools) = (left.count(), wanted.pools.len());
         println!("{left} placeholders of {} in {pools} pools", wanted.owner);
         return 0;

@@ -15,7 +15,9 @@ use super::{
 };
 use crate::{
     config::{
-        ConnectionSettings, TokenConfig, quantity,
+        ConnectionSettings, TokenConfig,
+        pool_writes::cluster_name,
+        quantity,
         serve::{address, log_json},
     },
     domain::{capability::Capabilities, organization::OrganizationUrl},
@@ -64,6 +66,12 @@ pub struct RunArgs {
     /// The agent's name in its pool. Unset: the host's name, which in Kubernetes is the pod's.
     #[arg(long, env = "AZP_AGENT_NAME", value_name = "NAME")]
     name: Option<String>,
+
+    /// What tells this cluster from others that use the same pools, as --cluster-name of azp-scaler.
+    /// An agent that is called like its pod says so, and azp-scaler's reaper takes it out of its pool
+    /// when its pod is gone. Unset: it never does.
+    #[arg(long, env = "AZP_CLUSTER_NAME", value_name = "NAME")]
+    cluster_name: Option<String>,
 
     /// The folder of jobs, in the agent's folder unless it begins with a slash.
     #[arg(long, env = "AZP_WORK", value_name = "PATH", default_value = WORK)]
@@ -197,6 +205,8 @@ pub struct RunConfig {
     pub capabilities: Capabilities,
     /// Whose agent it is: the pod's namespace where it is known.
     pub owner: Option<String>,
+    /// The cluster of its pod, where it was told and the agent is called like the pod.
+    pub cluster: Option<Box<str>>,
     /// How many jobs it runs.
     pub mode: Mode,
     /// It leaves after so long without a job.
@@ -260,6 +270,8 @@ impl RunArgs {
                 "is not set, and the host has no name; set it",
             );
         }
+        let cluster = named(self.cluster_name.clone()).map(|text| cluster_name(&text));
+        let cluster = problems.take("AZP_CLUSTER_NAME", cluster.transpose());
         let work = PathBuf::from(or(&self.work, WORK));
         let names = Names {
             client: named(self.client_id.clone()),
@@ -293,6 +305,9 @@ impl RunArgs {
             problems.add("AZP_WORK", what);
         }
         let (token_place, token) = token?;
+        // By another name nobody could find its pod.
+        let is_its_pods = name.is_some() && name == home::host();
+        let cluster = cluster?.filter(|_| is_its_pods);
         Some(RunConfig {
             organization: organization?,
             pool: or(&self.pool, POOL).into(),
@@ -309,6 +324,7 @@ impl RunArgs {
             },
             capabilities: capabilities?,
             owner: home::namespace(),
+            cluster,
             mode: self.mode(),
             idle_timeout: idle_timeout.flatten(),
             job_outcome: self.job_outcome,

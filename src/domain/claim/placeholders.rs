@@ -1,11 +1,12 @@
 //! The names of the pool's placeholders.
 //!
-//! May import: its siblings. Invariant: an agent of such a name is nobody's agent,
+//! May import: its siblings, the names that scalers give. Invariant: an agent of such a name is nobody's agent,
 //! though the name may begin as those of a profile's pods do.
 
 use std::collections::HashSet;
 
 use super::Contender;
+use crate::domain::keeper::is_given_name;
 
 /// Which agents are placeholders, by what all triggers of the pool say.
 pub(in crate::domain) struct PlaceholderNames(HashSet<String>);
@@ -22,6 +23,7 @@ impl PlaceholderNames {
 
     /// ASSUMPTION(agent-name-case): names of agents compare without regard to case.
     pub(in crate::domain) fn have(&self, agent: &str) -> bool {
-        !self.0.is_empty() && self.0.contains(&agent.to_lowercase())
+        let is_named = !self.0.is_empty() && self.0.contains(&agent.to_lowercase());
+        is_named || is_given_name(agent)
     }
 }

@@ -6,13 +6,16 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
 };
 
-use tokio::{sync::watch, task::JoinHandle, time::sleep};
+use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-use super::super::*;
+pub(super) use super::pass;
+use super::{
+    super::*,
+    field::{Field, pool_settings},
+};
 use crate::{
     domain::profile::ScalingObject,
     ports::writes::{
@@ -124,6 +127,8 @@ pub(super) struct Cluster {
     pub(super) kept: Mutex<u32>,
     /// What is written is seen only when the test says so.
     pub(super) unseen: AtomicBool,
+    /// Pods that are there and are not seen.
+    pub(super) hidden: Mutex<BTreeSet<PodName>>,
 }
 
 impl Cluster {
@@ -139,6 +144,7 @@ impl Cluster {
         let seen = AgentPodsSeen {
             pods: (0..pods).map(pod).collect(),
             ended: BTreeMap::new(),
+            named: [("ci".into(), "agents".into())].into(),
         };
         Arc::new(Self {
             pods: watch::Sender::new(Some(Arc::new(seen))),
@@ -152,6 +158,7 @@ impl Cluster {
             tried: Mutex::default(),
             kept: Mutex::default(),
             unseen: AtomicBool::new(false),
+            hidden: Mutex::default(),
         })
     }
 
@@ -182,6 +189,15 @@ impl Cluster {
     pub(super) fn forget(&self) {
         self.needs.lock().unwrap().clear();
         self.changes.send_modify(|count| *count += 1);
+    }
+
+    /// This pod ends.
+    pub(super) fn end(&self, name: &PodName) {
+        self.pods.send_modify(|seen| {
+            let mut pods = (**seen.as_ref().unwrap()).clone();
+            pods.pods.remove(name).unwrap();
+            *seen = Some(Arc::new(pods));
+        });
     }
 
     pub(super) fn marks(&self) -> Vec<(String, bool)> {
@@ -242,6 +258,13 @@ impl AgentPods for Cluster {
                 });
             }
             Ok(())
+        })
+    }
+
+    fn is_there<'a>(&'a self, name: &'a PodName) -> Attempt<'a, bool> {
+        Box::pin(async move {
+            let seen = self.pods.borrow().as_ref().unwrap().pods.contains_key(name);
+            Ok(seen || self.hidden.lock().unwrap().contains(name))
         })
     }
 }
@@ -317,6 +340,18 @@ impl Replica {
         writers: &[Writer],
         dry_run: bool,
     ) -> Self {
+        let field = Arc::new(Field::default());
+        Self::start_in(name, record, (cluster, &field), writers, dry_run)
+    }
+
+    /// One that has agent pools too.
+    pub(super) fn start_in(
+        name: &str,
+        record: &Arc<Record>,
+        (cluster, field): (&Arc<Cluster>, &Arc<Field>),
+        writers: &[Writer],
+        dry_run: bool,
+    ) -> Self {
         let (way, metrics) = (record.way(), Arc::new(Metrics::new()));
         let settings = Settings {
             writers: writers.to_vec(),
@@ -324,12 +359,14 @@ impl Replica {
             marks_per_second: 20,
             identity: name.into(),
             times: Times::default(),
+            pools: Some(pool_settings()),
         };
         let world = World {
             lease: Arc::clone(&way) as Arc<dyn Lease>,
             pods: Arc::clone(cluster) as Arc<dyn AgentPods>,
             scales: Arc::clone(cluster) as Arc<dyn Scales>,
             needs: Arc::clone(cluster) as Arc<dyn Needs>,
+            stands: Arc::clone(field) as Arc<dyn PoolStands>,
             metrics: Arc::clone(&metrics),
         };
         let guard = Guard::new(settings, world);
@@ -358,11 +395,5 @@ impl Replica {
 
     pub(super) fn leads(&self) -> bool {
         self.gate.lead().is_some()
-    }
-}
-
-pub(super) async fn pass(seconds: u64) {
-    for _ in 0..seconds * 4 {
-        sleep(Duration::from_millis(250)).await;
     }
 }

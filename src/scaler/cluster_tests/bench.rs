@@ -4,7 +4,10 @@
 //! asked for as KEDA does, and nothing is known that the cluster or a call has
 //! not told.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use futures::future::BoxFuture;
 use secrecy::SecretString;
@@ -15,15 +18,22 @@ use crate::{
     domain::{
         declared::{Declarations, Declared, JobPods, Kind, Strategy},
         job::JobRequest,
+        keeper::Keeper,
+        placeholder::{CapabilityMap, Registration},
         pool::{Pool, PoolId},
         profile::ScalingObject,
+        registration::{AgentId, RegisteredAgent},
         tenancy::{CredentialRule, Rules},
     },
     pools::{
         Intervals, PoolSettings, SourceSettings,
         scripted::{Says, Script, organization},
     },
-    ports::{AgentPools, CredentialUse, Organizations, ReadError, Reading, SecretRef, Tokens},
+    ports::{
+        AgentPools, CredentialUse, Organizations, ReadError, Reading, SecretRef, Tokens,
+        placeholders::{Placeholders, Registering},
+        registrations::{Asked, Registrations, Removal},
+    },
 };
 
 pub(super) const ADDRESS: &str = "azp-scaler.keda:9090";
@@ -33,6 +43,8 @@ pub(super) const LEARN: Duration = Duration::from_secs(30);
 struct Fake {
     declared: watch::Sender<Option<Arc<Declarations>>>,
     job_pods: watch::Sender<Option<Arc<JobCensus>>>,
+    /// Is a part of it not seen?
+    is_away: AtomicBool,
 }
 
 impl Cluster for Fake {
@@ -42,6 +54,11 @@ impl Cluster for Fake {
 
     fn job_pods(&self) -> watch::Receiver<Option<Arc<JobCensus>>> {
         self.job_pods.subscribe()
+    }
+
+    fn unseen_for(&self) -> Option<Duration> {
+        let is_away = self.is_away.load(Ordering::SeqCst);
+        is_away.then_some(Duration::from_secs(1))
     }
 
     fn token(&self, secret: &SecretRef) -> Arc<dyn Tokens> {
@@ -92,6 +109,61 @@ impl AgentPools for Client {
     fn unfinished_jobs(&self, pool: PoolId) -> BoxFuture<'_, Reading<Vec<JobRequest>>> {
         self.0.unfinished_jobs(pool)
     }
+
+    fn placeholders(self: Arc<Self>) -> Option<Arc<dyn Placeholders>> {
+        Some(self)
+    }
+}
+
+/// Nobody writes here: it is only told who could.
+impl Placeholders for Client {
+    fn register<'a>(&'a self, _: PoolId, _: &'a Registration) -> BoxFuture<'a, Asked<Registering>> {
+        panic!("nothing is written")
+    }
+
+    fn tell_capabilities<'a>(
+        &'a self,
+        _: PoolId,
+        _: AgentId,
+        _: &'a CapabilityMap,
+    ) -> BoxFuture<'a, Asked<()>> {
+        panic!("nothing is written")
+    }
+}
+
+impl Registrations for Client {
+    fn agents<'a>(
+        &'a self,
+        _: &'a PoolRef,
+    ) -> BoxFuture<'a, Asked<(PoolId, Vec<RegisteredAgent>)>> {
+        panic!("nothing is asked")
+    }
+
+    fn agent(&self, _: PoolId, _: AgentId) -> BoxFuture<'_, Asked<Option<RegisteredAgent>>> {
+        panic!("nothing is asked")
+    }
+
+    fn agent_named<'a>(
+        &'a self,
+        _: &'a PoolRef,
+        _: &'a str,
+    ) -> BoxFuture<'a, Asked<(PoolId, Option<RegisteredAgent>)>> {
+        panic!("nothing is asked")
+    }
+
+    fn set_enabled<'a>(
+        &'a self,
+        _: PoolId,
+        _: AgentId,
+        _: &'a str,
+        _: bool,
+    ) -> BoxFuture<'a, Asked<()>> {
+        panic!("nothing is written")
+    }
+
+    fn remove(&self, _: PoolId, _: AgentId) -> BoxFuture<'_, Asked<Removal>> {
+        panic!("nothing is written")
+    }
 }
 
 pub(super) struct Bench {
@@ -120,9 +192,20 @@ pub(super) fn rules() -> Rules {
 }
 
 pub(super) fn bench_of(jobs: Vec<JobRequest>, rules: Rules, addresses: &[&str]) -> Bench {
+    bench_with(jobs, rules, addresses, None)
+}
+
+/// One that may keep placeholders.
+pub(super) fn bench_with(
+    jobs: Vec<JobRequest>,
+    rules: Rules,
+    addresses: &[&str],
+    keeper: Option<Keeper>,
+) -> Bench {
     let cluster = Arc::new(Fake {
         declared: watch::Sender::default(),
         job_pods: watch::Sender::default(),
+        is_away: AtomicBool::default(),
     });
     let script = Script::new(&[("linux", 27)], Says::Jobs(jobs));
     let forget_after = Duration::from_secs(600);
@@ -151,6 +234,7 @@ pub(super) fn bench_of(jobs: Vec<JobRequest>, rules: Rules, addresses: &[&str]) 
         max_scaling_objects: 10,
         cluster_required: false,
         addresses: addresses.iter().map(|address| (*address).into()).collect(),
+        keeper,
     };
     Bench {
         script,
@@ -209,6 +293,11 @@ impl Bench {
         for _ in 0..8 {
             tokio::task::yield_now().await;
         }
+    }
+
+    /// A part of the cluster is not seen any more, or is again.
+    pub(super) fn see(&self, all: bool) {
+        self.cluster.is_away.store(!all, Ordering::SeqCst);
     }
 
     pub(super) fn jobs(&self, name: &str, existing: u32, started: u32, ended: &[&str]) {
