@@ -3,6 +3,7 @@
 //! May import: domain. Invariant: an error here tells its kind from a closed
 //! list (for metrics), what to do about it (for people), and never a secret.
 
+pub mod notices;
 pub mod packages;
 pub mod placeholders;
 pub mod registrations;

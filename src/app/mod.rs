@@ -21,6 +21,7 @@ use crate::{
     pools::{Intervals, PoolSettings, Pools, SourceSettings},
     ports::{
         Cluster,
+        notices::{Events, Notices},
         stands::PoolStands,
         writes::{AgentPods, Needs, Scales},
     },
@@ -160,6 +161,8 @@ impl App {
             scales: Arc::clone(cluster) as Arc<dyn Scales>,
             needs: Arc::clone(&self.scaler) as Arc<dyn Needs>,
             stands: Arc::clone(&self.scaler) as Arc<dyn PoolStands>,
+            notices: Arc::clone(&self.scaler) as Arc<dyn Notices>,
+            events: Arc::clone(cluster) as Arc<dyn Events>,
             metrics: Arc::clone(&self.metrics),
         };
         Some(guard::Guard::new(guard_settings(config), world))

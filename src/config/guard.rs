@@ -17,7 +17,8 @@ use crate::telemetry::metrics::Writer;
 pub(super) struct GuardArgs {
     /// What may write: busy-marks (on the pods of busy agents), direct-scale-up (raises Deployments
     /// whose trigger says directScaleUp), placeholders (keeps one for each profile in its agent
-    /// pool), reaper (takes agents out of it whose pods are gone); unset: nothing is written.
+    /// pool), reaper (takes agents out of it whose pods are gone), events (on scaling objects, of
+    /// what keeps them from scaling); unset: nothing is written.
     #[arg(long, env = "AZP_WRITERS", value_name = "NAMES")]
     writers: Option<String>,
 
@@ -315,7 +316,7 @@ mod tests {
             POD,
             true,
             &[
-                "--writers: \"busy-mark\" is no writer; there are busy-marks, direct-scale-up, placeholders and reaper",
+                "--writers: \"busy-mark\" is no writer; there are busy-marks, direct-scale-up, placeholders, reaper and events",
             ],
         );
         check_refused(

@@ -46,6 +46,8 @@ pub struct Declared {
     pub object: ScalingObject,
     /// What it is.
     pub kind: Kind,
+    /// What tells it from another of the same name.
+    pub uid: Box<str>,
     /// How Jobs are made; of no meaning for a `ScaledObject`.
     pub strategy: Strategy,
     /// The names of its pods, and so of its agents, begin with this and a dash:

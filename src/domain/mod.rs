@@ -15,6 +15,7 @@ pub mod job;
 pub mod keeper;
 pub mod leftover;
 pub mod legacy;
+pub mod notice;
 pub mod number;
 pub mod organization;
 pub mod placeholder;

@@ -9,9 +9,11 @@
 //! [`marking`] marks them; [`raising`] raises scales; [`lost`] counts what was lost.
 //! [`rounds`] looks at agent pools: [`book`], with a [`page`] for each, says which and what
 //! there is to do, [`deed`] does it. [`suspects`] says which agents were left behind, and [`reaping`] takes them out.
+//! [`edges`] says what is told of scaling objects, and [`telling`] tells it.
 
 mod book;
 mod deed;
+mod edges;
 mod election;
 mod gate;
 mod leadership;
@@ -23,6 +25,7 @@ mod raising;
 mod reaping;
 mod rounds;
 mod suspects;
+mod telling;
 mod wanted;
 
 #[cfg(test)]
@@ -39,11 +42,12 @@ use tokio::{
 pub use self::election::{Lead, Times};
 use self::{
     gate::Gate, leadership::Leadership, lost::Lost, marking::Marking, raising::Raising,
-    reaping::Reaping, rounds::Rounds,
+    reaping::Reaping, rounds::Rounds, telling::Telling,
 };
 use crate::{
     domain::keeper::Keeper,
     ports::{
+        notices::{Events, Notices},
         stands::PoolStands,
         writes::{AgentPods, Lease, Needs, Scales},
     },
@@ -97,6 +101,10 @@ pub struct World {
     pub needs: Arc<dyn Needs>,
     /// Who names which agent pools.
     pub stands: Arc<dyn PoolStands>,
+    /// What keeps whom from scaling.
+    pub notices: Arc<dyn Notices>,
+    /// Where it is told.
+    pub events: Arc<dyn Events>,
     /// Where it is counted.
     pub metrics: Arc<Metrics>,
 }
@@ -159,12 +167,20 @@ impl Guard {
         let (placeholders, reaper) = (is_on(Writer::Placeholders), is_on(Writer::Reaper));
         let pools = settings.pools.as_ref().filter(|_| placeholders || reaper);
         let pools = pools.map(|pools| write_to_pools(pools, &gate, &world, [placeholders, reaper]));
+        let telling = Telling {
+            gate: gate.clone(),
+            notices: Arc::clone(&world.notices),
+            events: Arc::clone(&world.events),
+            reporter: settings.identity.clone(),
+        };
+        let tells = is_on(Writer::Events);
         let (marks, raises) = (is_on(Writer::BusyMarks), is_on(Writer::DirectScaleUp));
         tokio::select! {
             () = leadership.run(stop) => {}
             () = marking.run(), if marks => {}
             () = count_lost(&gate, &world), if marks => {}
             () = raising.run(), if raises => {}
+            () = telling.run(), if tells => {}
             () = keep(&gate, &*world.needs) => {}
             Some(()) = OptionFuture::from(pools) => {}
         }

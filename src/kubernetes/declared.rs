@@ -237,6 +237,7 @@ fn seen<R: Rows>(
         declared: Arc::new(Declared {
             object: object.clone(),
             kind,
+            uid: row.metadata.uid.as_deref().unwrap_or_default().into(),
             strategy,
             agents_named: agents_named.into(),
             min_agents: count(spec.min_replica_count, 0),

@@ -8,12 +8,14 @@
 //!
 //! [`follow`] watches one kind of objects, [`rows`] says what of them is read,
 //! [`declared`], [`jobs`] with [`census`], [`agent_pods`] and [`tokens`] make of it
-//! what the ports promise, [`health`] tells how the watches are. [`writes`] is what is written.
+//! what the ports promise, [`health`] tells how the watches are. [`writes`] is what is written,
+//! and [`events`] what is told.
 
 mod agent_pods;
 mod census;
 mod connect;
 mod declared;
+mod events;
 mod failure;
 mod follow;
 mod health;
@@ -46,6 +48,7 @@ use crate::{
     domain::declared::{Declarations, Declared, JobCensus, ScalerAddress},
     ports::{
         Cluster, SecretRef, Tokens,
+        notices::{Event, Events, News},
         writes::{
             AgentPod, AgentPods, AgentPodsSeen, Annotations, Attempt, Lease, PodName, Scale, Scales,
         },
@@ -227,6 +230,16 @@ impl Scales for Kubernetes {
         Box::pin(writes::set_scale(
             client, namespace, deployment, over, replicas,
         ))
+    }
+}
+
+impl Events for Kubernetes {
+    fn told(&self) -> Attempt<'_, Vec<(Box<str>, News)>> {
+        Box::pin(events::told(self.client.clone(), &self.settings))
+    }
+
+    fn tell<'a>(&'a self, event: &'a Event) -> Attempt<'a, ()> {
+        Box::pin(events::tell(self.client.clone(), event))
     }
 }
 

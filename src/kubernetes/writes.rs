@@ -24,7 +24,7 @@ use crate::ports::writes::{
 };
 
 /// Who writes, in `managedFields`.
-const FIELD_MANAGER: &str = "azp-scaler";
+pub(super) const FIELD_MANAGER: &str = "azp-scaler";
 
 /// One Lease.
 pub(super) struct LeaseAt {
@@ -232,7 +232,7 @@ fn params() -> PatchParams {
 }
 
 /// Why a write failed, or a reading before one.
-fn write_error(error: &kube::Error, rule: &Rule) -> WriteError {
+pub(super) fn write_error(error: &kube::Error, rule: &Rule) -> WriteError {
     if let kube::Error::Api(status) = error {
         match status.code {
             404 => return WriteError::Gone,

@@ -104,6 +104,7 @@ impl Lookup {
                         self.tell(&error);
                     }
                     not_found(&handle, error, pace.failures());
+                    self.pools.readings.send_modify(|count| *count += 1);
                 }
             }
             // Whatever the service says, a name is not looked up more often

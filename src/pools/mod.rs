@@ -128,7 +128,8 @@ impl Pools {
         Ok(entry.into_value())
     }
 
-    /// Counts readings of all pools, good ones or not, so that any can be awaited.
+    /// Counts readings of all pools, good ones or not, and searches in vain, so that
+    /// any can be awaited.
     #[must_use]
     pub fn readings(&self) -> &watch::Sender<u64> {
         &self.readings
@@ -165,15 +166,24 @@ impl Pools {
     /// Every pool that is named but not found yet, with the reason.
     #[must_use]
     pub fn not_found(&self) -> Vec<(PoolAddress, Option<Failure>)> {
-        let handles = self.handles.iter().filter_map(|(address, handle)| {
-            let failure = match handle.found() {
+        let handles = self.ways().into_iter().filter_map(|(address, found)| {
+            let failure = match found {
                 Found::Yes(_) => return None,
                 Found::NotYet => None,
                 Found::No(failure) => Some(failure),
             };
-            Some(((*address).clone(), failure))
+            Some((address, failure))
         });
         handles.collect()
+    }
+
+    /// Every way in which a pool is named, and how far the search for it has come.
+    #[must_use]
+    pub fn ways(&self) -> Vec<(PoolAddress, Found)> {
+        let handles = self.handles.iter();
+        handles
+            .map(|(address, handle)| ((*address).clone(), handle.found()))
+            .collect()
     }
 
     /// The watcher of a pool; the same for every name that the pool has.

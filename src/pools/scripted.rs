@@ -41,6 +41,8 @@ pub(crate) struct Script {
     /// How long each answer takes.
     takes: Mutex<Duration>,
     lookups_hang: AtomicBool,
+    /// Are the pools Microsoft's?
+    pub(crate) hosted: AtomicBool,
     pub(crate) lookups: AtomicUsize,
     pub(crate) readings: AtomicUsize,
 }
@@ -93,7 +95,7 @@ impl Script {
         Some(Pool {
             id: PoolId(*id),
             name: name.as_str().into(),
-            is_hosted: false,
+            is_hosted: self.hosted.load(Ordering::SeqCst),
         })
     }
 

@@ -60,12 +60,18 @@ struct State {
 
 pub(super) type TriggerKey = (ScalingObject, u64);
 
-struct Entry {
-    declared: Arc<Declared>,
+/// A trigger that is declared.
+#[derive(Clone)]
+pub(super) struct Entry {
+    pub(super) declared: Arc<Declared>,
     /// The trigger as it is written, where that can be read. Where variables are
     /// in it, forms that KEDA has called for count beside it: they are triggers
     /// of one scaling object.
-    written: Option<Arc<Registered>>,
+    pub(super) written: Option<Arc<Registered>>,
+    /// Why it cannot be used.
+    pub(super) refused: Option<Arc<Unanswered>>,
+    /// Another kind of the same name, with the same trigger.
+    pub(super) twin: Option<Arc<Declared>>,
 }
 
 // === impl Known ===
@@ -238,8 +244,9 @@ impl Known {
                 if !address.is_some_and(|address| self.addresses.include(address)) {
                     continue;
                 }
-                if let Some(entry) = triggers.get(&key) {
+                if let Some(entry) = triggers.get_mut(&key) {
                     if entry.declared.kind != declared.kind {
+                        entry.twin = Some(Arc::clone(declared));
                         registry
                             .refusals
                             .note(&declared.object, &Unanswered::OneName);
@@ -247,19 +254,28 @@ impl Known {
                     continue;
                 }
                 let old = before.and_then(|before| before.triggers.get(&key));
+                let mut refused = None;
                 let written = match old.and_then(|old| old.written.as_ref()) {
                     Some(written) => Some(written.declared_as(Some(declared))),
                     None => match registry.declare(declared, index) {
                         Declaring::Read(registered) => Some(registered),
-                        Declaring::Refused => None,
+                        Declaring::Refused(unanswered) => {
+                            refused = Some(unanswered);
+                            None
+                        }
                         Declaring::Unresolved => {
                             unresolved += 1;
                             None
                         }
                     },
                 };
-                let declared = Arc::clone(declared);
-                triggers.insert(key, Entry { declared, written });
+                let entry = Entry {
+                    declared: Arc::clone(declared),
+                    written,
+                    refused,
+                    twin: None,
+                };
+                triggers.insert(key, entry);
             }
         }
         State {
@@ -277,6 +293,17 @@ impl Known {
         entries
             .map(|(key, entry)| (key.clone(), Arc::clone(&entry.declared)))
             .collect()
+    }
+
+    /// Every declared trigger; `None` until the cluster has told them.
+    pub(super) fn entries(&self) -> Option<Vec<(TriggerKey, Entry)>> {
+        let state = self.state.load();
+        let entries = state.as_ref()?.triggers.iter();
+        Some(
+            entries
+                .map(|(key, entry)| (key.clone(), entry.clone()))
+                .collect(),
+        )
     }
 
     /// Every declared trigger, as far as it says what it means as it is written.

@@ -7,6 +7,9 @@ use std::sync::Arc;
 
 use super::{
     Inner,
+    answer::Unanswered,
+    codes::{code_of, code_of_reading},
+    notices::HOSTED,
     pool_decision::Decided,
     registered::Registered,
     status::{FailureStatus, JobStatus, PoolStatus, ProfileStatus, RefusedStatus, Status, Wanted},
@@ -17,6 +20,7 @@ use crate::{
         decision::Verdict,
         declared::Kind,
         job::{JobRequest, JobState},
+        notice::Code,
         pool::Queue,
         profile::{Matching, Profile, ScalingObject},
     },
@@ -85,10 +89,11 @@ pub(super) fn status(inner: &Inner, wanted: &Wanted) -> Status {
 fn refused(inner: &Inner, wanted: &Wanted) -> Vec<RefusedStatus> {
     let mut refused = inner.registry.refusals.all();
     refused.retain(|(object, _)| wanted.means(object));
-    refused.sort();
-    let status = |(object, why): (ScalingObject, Arc<str>)| RefusedStatus {
+    refused.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let status = |(object, why): (ScalingObject, Arc<Unanswered>)| RefusedStatus {
         namespace: object.namespace.into(),
         name: object.name.into(),
+        code: code_of(&why).map(Code::name),
         why: why.to_string(),
     };
     refused.into_iter().map(status).collect()
@@ -180,6 +185,7 @@ fn pool_status(
 fn failure_status(failure: &Failure) -> FailureStatus {
     FailureStatus {
         kind: failure.error.kind(),
+        code: code_of_reading(&failure.error).name(),
         message: failure.error.to_string(),
         times: failure.times,
     }
@@ -206,7 +212,7 @@ fn profile_status(
         }
     }
     if watched.is_some_and(|watched| watched.pool().is_hosted) {
-        notices.push("this pool is hosted by Microsoft: no agent of yours can join it");
+        notices.push(HOSTED);
     }
     ProfileStatus {
         namespace: registered.key.object.namespace.to_string(),

@@ -10,10 +10,12 @@ pub mod newcomers;
 pub mod status;
 
 mod addresses;
+mod codes;
 mod declarations;
 mod explain;
 mod gauges;
 mod needs;
+mod notices;
 mod pool_decision;
 mod refusals;
 mod registered;

@@ -232,10 +232,15 @@ impl Decided {
         contenders(&self.triggers, &self.jobs)
     }
 
+    /// Where the decision has a trigger; `None` where it took no part.
+    pub(super) fn index(&self, registered: &Registered) -> Option<usize> {
+        let key = |other: &Arc<Registered>| other.key.cmp(&registered.key);
+        self.triggers.binary_search_by(key).ok()
+    }
+
     /// The number of a trigger; `None` where it took no part.
     pub(super) fn number(&self, registered: &Registered) -> Option<Number> {
-        let key = |other: &Arc<Registered>| other.key.cmp(&registered.key);
-        let index = self.triggers.binary_search_by(key).ok()?;
+        let index = self.index(registered)?;
         let registered = &self.triggers[index];
         let number = self.decision.number(index, &registered.profile);
         Some(match &self.jobs[index] {

@@ -23,7 +23,7 @@ const CROWD_TOLD_EVERY: Duration = Duration::from_secs(60);
 
 /// All of them.
 pub(super) struct Refusals {
-    by_object: Cache<ScalingObject, Arc<str>>,
+    by_object: Cache<ScalingObject, Arc<Unanswered>>,
     crowd_told_at: Mutex<Option<Instant>>,
 }
 
@@ -52,10 +52,10 @@ impl Refusals {
             self.tell_crowd(object, unanswered);
             return;
         }
-        let why = unanswered.to_string();
-        if self.by_object.get(object).as_deref() != Some(&*why) {
-            tracing::warn!(scaling_object = %object, "a trigger is refused: {why}");
-            self.by_object.insert(object.clone(), why.into());
+        if self.by_object.get(object).as_deref() != Some(unanswered) {
+            tracing::warn!(scaling_object = %object, "a trigger is refused: {unanswered}");
+            let why = Arc::new(unanswered.clone());
+            self.by_object.insert(object.clone(), why);
         }
     }
 
@@ -65,7 +65,7 @@ impl Refusals {
     }
 
     /// All that came of late, with the reason.
-    pub(super) fn all(&self) -> Vec<(ScalingObject, Arc<str>)> {
+    pub(super) fn all(&self) -> Vec<(ScalingObject, Arc<Unanswered>)> {
         self.by_object.run_pending_tasks();
         let refused = self.by_object.iter();
         refused

@@ -45,7 +45,7 @@ const SHORTEST_SUCCESSION: Duration = Duration::from_secs(60);
 pub(super) enum Declaring {
     Read(Arc<Registered>),
     /// It cannot be used; the reason was told.
-    Refused,
+    Refused(Arc<Unanswered>),
     /// It says nothing before KEDA calls with the values of its variables.
     Unresolved,
 }
@@ -220,7 +220,7 @@ impl Registry {
             Err(Unanswered::Denied(_)) if has_variables => Declaring::Unresolved,
             Err(unanswered) => {
                 self.refusals.note(&declared.object, &unanswered);
-                Declaring::Refused
+                Declaring::Refused(Arc::new(unanswered))
             }
         }
     }

@@ -118,7 +118,7 @@ async fn a_refused_trigger_is_told_until_it_is_mended() {
         panic!("{refused:?}")
     };
     assert!(
-        object.to_string() == "ci/linux" && why.contains("poolName: is missing"),
+        object.to_string() == "ci/linux" && why.to_string().contains("poolName: is missing"),
         "{why}"
     );
     call(&registry, "linux", "a").unwrap();

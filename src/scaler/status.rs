@@ -48,6 +48,9 @@ pub struct RefusedStatus {
     pub namespace: String,
     /// Its name.
     pub name: String,
+    /// The code by which it is told in an Event, where it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<&'static str>,
     /// Every problem of its trigger.
     pub why: String,
 }
@@ -91,6 +94,8 @@ pub struct PoolStatus {
 pub struct FailureStatus {
     /// Its kind, from a closed list.
     pub kind: &'static str,
+    /// The code by which it is told in Events, once it is.
+    pub code: &'static str,
     /// What happened and what to do about it.
     pub message: String,
     /// How many readings failed in a row.

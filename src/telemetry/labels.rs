@@ -113,6 +113,8 @@ label! {
         Placeholders = "placeholders",
         /// Takes agents out of their pools whose pods are gone.
         Reaper = "reaper",
+        /// Tells what keeps scaling objects from scaling.
+        Events = "events",
     }
 }
 

@@ -25,7 +25,10 @@ use std::{
 };
 
 use azp_scaler::{
-    domain::trigger::keys::{KEYS, Origin},
+    domain::{
+        notice::TABLE,
+        trigger::keys::{KEYS, Origin},
+    },
     ports::ReadError,
 };
 
@@ -151,4 +154,22 @@ fn every_kind_of_failure_is_documented() {
             "{kind} is not on the page"
         );
     }
+}
+
+#[test]
+fn the_page_about_events_has_every_code() {
+    let mut expected = vec![
+        "| Code | Type | What it means | What to do |".to_owned(),
+        "|---|---|---|---|".to_owned(),
+    ];
+    expected.extend(TABLE.iter().map(|facts| {
+        let kind = if facts.is_warning {
+            "Warning"
+        } else {
+            "Normal"
+        };
+        let (name, meaning, remedy) = (facts.name, facts.meaning, facts.remedy);
+        format!("| `{name}` | {kind} | {meaning} | {remedy} |")
+    }));
+    check_table("docs/events.md", "events", &expected);
 }

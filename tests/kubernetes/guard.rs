@@ -12,6 +12,7 @@ use azp_scaler::{
     domain::profile::ScalingObject,
     guard::{Guard, Settings, Times, World, marks},
     ports::{
+        notices::{Events, Noticed, Notices},
         stands::{PoolStands, StandKey, Stands},
         writes::{AgentPods, AgentPodsSeen, Busy, Need, Needs, PodName, Raise, Scales},
     },
@@ -89,6 +90,17 @@ impl PoolStands for Told {
     }
 }
 
+impl Notices for Told {
+    /// What is told of scaling objects has a scenario of its own.
+    fn notices(&self) -> Option<Vec<Noticed>> {
+        None
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+}
+
 /// A replica of the guard.
 struct Replica {
     metrics: Arc<Metrics>,
@@ -113,6 +125,8 @@ impl Replica {
             scales: Arc::clone(&watching.cluster) as Arc<dyn Scales>,
             needs: Arc::clone(told) as Arc<dyn Needs>,
             stands: Arc::clone(told) as Arc<dyn PoolStands>,
+            notices: Arc::clone(told) as Arc<dyn Notices>,
+            events: Arc::clone(&watching.cluster) as Arc<dyn Events>,
             metrics: Arc::clone(&metrics),
         };
         let shutdown = Shutdown::new();

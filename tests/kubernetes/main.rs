@@ -10,6 +10,7 @@
 // Each scenario holds the cluster for itself while it waits.
 #![allow(clippy::await_holding_lock)]
 
+mod events;
 mod guard;
 mod pools;
 mod site;

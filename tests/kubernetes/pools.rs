@@ -23,6 +23,7 @@ use azp_scaler::{
     pools::{self, Intervals, Pools, SourceSettings},
     ports::{
         AgentPools, Cluster as Declares, CredentialUse, Organizations, ReadError,
+        notices::{Events, Notices},
         stands::PoolStands,
         writes::{AgentPods, Needs, Scales},
     },
@@ -90,6 +91,8 @@ impl Replica {
             scales: Arc::clone(&watching.cluster) as Arc<dyn Scales>,
             needs: Arc::clone(&scaler) as Arc<dyn Needs>,
             stands: Arc::clone(&scaler) as Arc<dyn PoolStands>,
+            notices: Arc::clone(&scaler) as Arc<dyn Notices>,
+            events: Arc::clone(&watching.cluster) as Arc<dyn Events>,
             metrics: Arc::clone(&metrics),
         };
         let shutdown = Shutdown::new();

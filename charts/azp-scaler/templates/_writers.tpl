@@ -10,6 +10,7 @@ a right to write, so that the apiserver would refuse what the program should not
 {{- if .Values.writers.directScaleUp.enabled }}{{ $on = append $on "direct-scale-up" }}{{ end -}}
 {{- if .Values.writers.placeholders.enabled }}{{ $on = append $on "placeholders" }}{{ end -}}
 {{- if .Values.writers.reaper.enabled }}{{ $on = append $on "reaper" }}{{ end -}}
+{{- if .Values.writers.events.enabled }}{{ $on = append $on "events" }}{{ end -}}
 {{- join "," $on -}}
 {{- end }}
 
@@ -64,6 +65,12 @@ a right to write, so that the apiserver would refuse what the program should not
   resources: [deployments/scale]
   verbs: {{ $writers.dryRun | ternary "[get]" "[get, patch]" }}
 {{- end }}
+{{- if $writers.events.enabled }}
+# Events on scaling objects, and those that were written before.
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: {{ $writers.dryRun | ternary "[list]" "[create, list]" }}
+{{- end }}
 {{- end }}
 
 {{- define "azp-scaler.checkWriters" -}}
@@ -74,6 +81,7 @@ a right to write, so that the apiserver would refuse what the program should not
 {{- if $writers.placeholders.enabled }}{{ $on = append $on "writers.placeholders.enabled" }}{{ end -}}
 {{- if $writers.reaper.enabled }}{{ $on = append $on "writers.reaper.enabled" }}{{ end -}}
 {{- if and (or $writers.placeholders.enabled $writers.reaper.enabled) (not .Values.clusterName) }}{{ fail (printf "%s set, but clusterName is not, so that nothing tells what is this cluster's from what is another one's in the same agent pool; set clusterName, here and in the agents' chart" (printf "%s %s" (last $on) "is")) }}{{ end -}}
+{{- if $writers.events.enabled }}{{ $on = append $on "writers.events.enabled" }}{{ end -}}
 {{- if and $on (eq .Values.watch.mode "off") }}{{ fail (printf "%s set, but watch.mode is off, so that there is no way to the cluster; set watch.mode to auto or required, or turn the writers off" (printf "%s %s" (join " and " $on) (gt (len $on) 1 | ternary "are" "is"))) }}{{ end -}}
-{{- if and $writers.dryRun (not $on) }}{{ fail "writers.dryRun is set, but no writer is on, so that there is nothing to try; set writers.busyMarks.enabled or writers.directScaleUp.enabled, or writers.dryRun to false" }}{{ end -}}
+{{- if and $writers.dryRun (not $on) }}{{ fail "writers.dryRun is set, but no writer is on, so that there is nothing to try; set writers.busyMarks.enabled or that of another writer, or writers.dryRun to false" }}{{ end -}}
 {{- end }}

@@ -10,14 +10,11 @@ use crate::{
         plain::Plain,
         status_page::{JobStatus, PoolStatus, ProfileStatus, StatusPage},
     },
-    domain::profile::ScalingObject,
+    domain::{notice::Code, profile::ScalingObject},
 };
 
 /// Nobody reads more jobs of one scaling object.
 const JOBS_TOLD: usize = 50;
-
-const REMEDY: &str = "change what the job asks for, or give agents what it asks for and say so in \
-    the capabilities of their trigger";
 
 /// A text that grows by lines.
 #[derive(Default)]
@@ -55,7 +52,7 @@ pub(super) fn job(page: &StatusPage, id: u64) -> Result<String, String> {
             lines.all(2, &job.why);
             // One that runs has its agent.
             if job.counted_by.is_empty() && job.state != "running" {
-                lines.add(1, REMEDY);
+                lines.add(1, Code::JobsUnmatched.facts().remedy);
             }
             lines.add(1, read(pool));
         }

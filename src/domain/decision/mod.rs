@@ -53,6 +53,20 @@ pub enum WhyUnclaimed {
     Demands,
 }
 
+/// Queued jobs that nobody counts, all of one kind: no profile can tell them apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// The position of the oldest of them in the queue.
+    pub oldest: usize,
+    /// How many there are.
+    pub jobs: usize,
+    /// Why nobody counts them.
+    pub why: WhyUnclaimed,
+}
+
+/// More kinds of waiting jobs are not told.
+const MOST_KINDS: usize = 100;
+
 // === impl WhyUnclaimed ===
 
 impl WhyUnclaimed {
@@ -144,6 +158,42 @@ impl Decision {
             }
         }
         counts
+    }
+
+    /// The queued jobs that nobody counts, by kind, that of the oldest job first. The
+    /// arguments are those that the decision was made from.
+    #[must_use]
+    pub fn waiting(&self, queue: &Queue, contenders: &[Contender<'_>]) -> Vec<Waiting> {
+        let mut waiting: Vec<Waiting> = Vec::new();
+        // A kind that somebody counts apart has no place among them.
+        let mut places: HashMap<(usize, usize), Option<usize>> = HashMap::new();
+        for (position, (job, claim)) in queue.jobs().iter().zip(&self.claims).enumerate() {
+            if *claim != Claim::Unclaimed || job.state != JobState::Queued {
+                continue;
+            }
+            let kind = (apart::demands(job), apart::matched_agents(job));
+            let place = match places.get(&kind) {
+                Some(place) => *place,
+                None if waiting.len() >= MOST_KINDS => None,
+                None => {
+                    let why = why_unclaimed(job, contenders);
+                    let place = why.map(|why| {
+                        waiting.push(Waiting {
+                            oldest: position,
+                            jobs: 0,
+                            why,
+                        });
+                        waiting.len() - 1
+                    });
+                    places.insert(kind, place);
+                    place
+                }
+            };
+            if let Some(place) = place {
+                waiting[place].jobs += 1;
+            }
+        }
+        waiting
     }
 
     /// Who counts the job at this position of the queue, without the reasons.

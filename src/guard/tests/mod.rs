@@ -7,10 +7,12 @@ mod field;
 mod histories;
 mod leading;
 mod marking;
+mod owners;
 mod placeholder_failures;
 mod placeholders;
 mod raising;
 mod reaper;
+mod telling;
 mod world;
 
 use std::time::Duration;

@@ -15,6 +15,7 @@ pub(super) use super::pass;
 use super::{
     super::*,
     field::{Field, pool_settings},
+    owners::Owners,
 };
 use crate::{
     domain::profile::ScalingObject,
@@ -129,6 +130,8 @@ pub(super) struct Cluster {
     pub(super) unseen: AtomicBool,
     /// Pods that are there and are not seen.
     pub(super) hidden: Mutex<BTreeSet<PodName>>,
+    /// Who is told of scaling objects.
+    pub(super) owners: Arc<Owners>,
 }
 
 impl Cluster {
@@ -159,6 +162,7 @@ impl Cluster {
             kept: Mutex::default(),
             unseen: AtomicBool::new(false),
             hidden: Mutex::default(),
+            owners: Arc::default(),
         })
     }
 
@@ -367,6 +371,8 @@ impl Replica {
             scales: Arc::clone(cluster) as Arc<dyn Scales>,
             needs: Arc::clone(cluster) as Arc<dyn Needs>,
             stands: Arc::clone(field) as Arc<dyn PoolStands>,
+            notices: Arc::clone(&cluster.owners) as Arc<dyn Notices>,
+            events: Arc::clone(&cluster.owners) as Arc<dyn Events>,
             metrics: Arc::clone(&metrics),
         };
         let guard = Guard::new(settings, world);

@@ -265,6 +265,7 @@ pub(super) fn declared(name: &str, triggers: &[&str]) -> Declared {
     Declared {
         object: object(name),
         kind: Kind::ScaledObject,
+        uid: format!("uid-{name}").into(),
         strategy: Strategy::Default,
         agents_named: name.into(),
         min_agents: 0,

@@ -5,6 +5,7 @@
 
 mod bench;
 mod needs;
+mod notices;
 mod stands;
 
 use self::bench::{ADDRESS, LEARN, bench, bench_of, declared, rules};
