@@ -21,6 +21,7 @@ use crate::domain::{
     declared::{Declarations, JobCensus},
     job::JobRequest,
     organization::OrganizationUrl,
+    parallel_jobs::Usage,
     pool::{Pool, PoolId, PoolRef},
 };
 
@@ -43,6 +44,10 @@ pub trait AgentPools: Send + Sync + 'static {
     fn placeholders(self: Arc<Self>) -> Option<Arc<dyn Placeholders>> {
         None
     }
+
+    /// Reads how many parallel jobs the organization has for agents of its own, and
+    /// which jobs use them.
+    fn parallel_jobs(&self) -> BoxFuture<'_, Reading<Usage>>;
 }
 
 /// How a client stands with the service.

@@ -238,6 +238,66 @@ ci/typo gets no answer: the trigger metadata cannot be used: poolName: is missin
     );
 }
 
+/// Through KEDA's own call and the words that people get: both have the cap.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cap_is_named_with_its_reason() {
+    let mut emulator = Program::start(&["emulator", "--listen=127.0.0.1:0", "--pool=k8s"], &[]);
+    let emulated = emulator.address("emulator listening on http://");
+    let organization = format!("http://{emulated}/contoso");
+    for (path, body) in [
+        ("limit", r#"{"parallelJobs":2}"#),
+        ("pools/k8s/agents", r#"{"name":"static-1"}"#),
+        ("pools/k8s/jobs", r#"{"count":4,"pipeline":"shop"}"#),
+    ] {
+        let route = format!("POST /_emulator/{path}");
+        let done = ask(emulated, &route, &[], body.as_bytes()).await;
+        assert!(done.status < 300, "{done:?}");
+    }
+    let listen = ["--grpc-listen=127.0.0.1:0", "--http-listen=127.0.0.1:0"];
+    let serve = [
+        &["serve", "--parallel-jobs=cap"],
+        &listen[..],
+        &["--learn=0s", "--log=error"],
+    ]
+    .concat();
+    let environment = [("AZP_URL", organization.as_str()), ("AZP_TOKEN", "x")];
+    let mut scaler = Program::start(&serve, &environment);
+    let at = format!("http://{}", scaler.address("grpc listening on "));
+    let server = format!("http://{}", scaler.address("http listening on "));
+    let endpoint = Endpoint::from_shared(at).unwrap().connect().await.unwrap();
+    let mut keda = ExternalScalerClient::new(endpoint);
+    let pool = HashMap::from([("poolName".to_owned(), "k8s".to_owned())]);
+    let request = GetMetricsRequest {
+        scaled_object_ref: Some(ScaledObjectRef {
+            namespace: "ci".to_owned(),
+            name: "linux".to_owned(),
+            scaler_metadata: pool,
+        }),
+        metric_name: "m".to_owned(),
+    };
+    let told = keda.get_metrics(request).await.unwrap().into_inner();
+    assert_eq!(told.metric_values[0].metric_value_float, 2.0, "{told:?}");
+
+    let (code, told, _) = explain(&server, &["ci/linux"]);
+    let steadied = steady(&told, &organization);
+    let lines: Vec<&str> = steadied.lines().collect();
+    let sum = " = 1 queued + 1 assigned + 0 running; 2 more queued wait for a parallel job: the \
+               organization has 2, of which 1 is in use";
+    assert_eq!(code, 0);
+    assert!(lines[0].ends_with(sum), "{told}");
+    assert!(
+        lines[2].starts_with(
+            "  parallel jobs of the organization: 2, of which 1 in use (0 by pools that are not \
+             read here); 2 jobs without one"
+        ),
+        "{told}"
+    );
+    let (_, told, _) = explain(&server, &["90404"]);
+    let reason = "    it waits for a parallel job, and gets an agent when there is one for it: the \
+                  organization has 2, of which 1 are in use\n";
+    assert!(told.contains(reason), "{told}");
+}
+
 #[test]
 fn who_cannot_be_asked_is_told_with_a_remedy() {
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

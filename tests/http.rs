@@ -122,6 +122,7 @@ async fn an_unknown_path_tells_the_known_ones() {
 async fn the_status_is_json_and_can_be_narrowed() {
     let served = serve().await;
     let pool = |name: &str| PoolStatus {
+        parallel_jobs: None,
         organization: "https://dev.azure.com/contoso".to_owned(),
         pool: name.to_owned(),
         pool_id: Some(7),

@@ -236,7 +236,8 @@ fn scaler(
         cluster: cluster.clone(),
         settings: source_settings(config),
         metrics: Arc::clone(metrics),
-    });
+    })
+    .with_capped(config.tenancy.capped());
     let pools = Pools::new(pool_settings(config));
     let settings = scaler_settings(config);
     Ok(Scaler::new(

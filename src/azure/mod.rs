@@ -8,8 +8,8 @@
 //! [`credential`] signs, [`connect`] knows the way, [`request`] asks, [`answer`]
 //! and [`pause`] tell what a head means, [`record`] keeps secrets out of errors,
 //! [`pages`] and [`stream`] cut a list into elements while it arrives, [`jobs`],
-//! [`pools`], [`agents`] and [`packages`] know their rows, [`placeholders`] adds agents,
-//! and [`download`] fetches a package.
+//! [`pools`], [`agents`], [`packages`] and [`parallel_jobs`] know their rows,
+//! [`placeholders`] adds agents, and [`download`] fetches a package.
 
 mod agents;
 mod answer;
@@ -19,6 +19,7 @@ mod download;
 mod jobs;
 mod packages;
 mod pages;
+mod parallel_jobs;
 mod pause;
 mod placeholders;
 mod pools;
@@ -48,6 +49,7 @@ use crate::{
     domain::{
         job::JobRequest,
         organization::OrganizationUrl,
+        parallel_jobs::Usage,
         pool::{Pool, PoolId, PoolRef},
     },
     ports::{AgentPools, ReadError, Reading, Standing, placeholders::Placeholders},
@@ -262,6 +264,11 @@ impl Client {
         if let Some(valid) = taken(&outcome) {
             *self.valid.lock().unwrap_or_else(PoisonError::into_inner) = Some(valid);
         }
+        self.told_in_passing(outcome, record)
+    }
+
+    /// The same where it does not show whether the credential is a good one.
+    fn told_in_passing<T>(&self, outcome: Result<T, ReadError>, record: &Record) -> Reading<T> {
         // Azure DevOps tells what is left only near the limit, so an answer without
         // is one far from it.
         if record.answered {
@@ -326,6 +333,10 @@ impl AgentPools for Client {
 
     fn placeholders(self: Arc<Self>) -> Option<Arc<dyn Placeholders>> {
         Some(self)
+    }
+
+    fn parallel_jobs(&self) -> BoxFuture<'_, Reading<Usage>> {
+        self.usage().boxed()
     }
 }
 

@@ -36,9 +36,23 @@ pub(super) struct PoolStatus {
     pub(super) assigned: u64,
     pub(super) running: u64,
     pub(super) unclaimed: u64,
+    pub(super) parallel_jobs: Option<ParallelJobs>,
     pub(super) profiles: Vec<ProfileStatus>,
     pub(super) jobs: Vec<JobStatus>,
     pub(super) jobs_not_shown: u64,
+}
+
+/// The parallel jobs of its organization.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct ParallelJobs {
+    pub(super) is_known: bool,
+    pub(super) limit: Option<u64>,
+    pub(super) in_use: Option<u64>,
+    pub(super) in_use_elsewhere: Option<u64>,
+    pub(super) jobs_held_back: u64,
+    pub(super) age_seconds: Option<f64>,
+    pub(super) failure: Option<Failure>,
 }
 
 /// Why a pool cannot be read.

@@ -35,8 +35,8 @@ pub use probe::{ProbeArgs, ProbeConfig, ProbeTls};
 pub use serve::{ServeArgs, ServeConfig};
 pub use tenancy::{
     Application, ConnectionConfig, ConnectionSettings, CredentialConfig, DEFAULT_CREDENTIAL,
-    IdentityConfig, IdentityEndpoint, ProxyConfig, ProxyLogin, SecretSource, TenancyArgs,
-    TenancyConfig, TokenConfig,
+    IdentityConfig, IdentityEndpoint, ParallelJobs, ProxyConfig, ProxyLogin, SecretSource,
+    TenancyArgs, TenancyConfig, TokenConfig,
 };
 pub use tls::TlsFiles;
 

@@ -55,6 +55,19 @@ fn check_refused(
 }
 
 #[test]
+fn parallel_jobs_cap_where_that_is_said() {
+    let capped = |flags: &[&str]| {
+        let config = resolve(&[&[URL], flags].concat(), &[TOKEN]).unwrap();
+        config.tenancy.capped().len()
+    };
+    assert_eq!(capped(&[]), 0, "off unless it is asked for");
+    assert_eq!(capped(&["--parallel-jobs=ignore"]), 0);
+    assert_eq!(capped(&["--parallel-jobs=cap"]), 1);
+    let wrong = ("--parallel-jobs", "is \"on\"; write cap or ignore");
+    check_refused(&[URL, "--parallel-jobs=on"], &[TOKEN], &[wrong]);
+}
+
+#[test]
 fn the_flags_are_well_formed() {
     Program::command().debug_assert();
 }

@@ -18,6 +18,7 @@ pub mod legacy;
 pub mod notice;
 pub mod number;
 pub mod organization;
+pub mod parallel_jobs;
 pub mod placeholder;
 pub mod pool;
 pub mod profile;

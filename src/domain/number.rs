@@ -27,6 +27,18 @@ pub struct Number {
     /// Jobs that a Job of the cluster is there for, where the Jobs are known
     /// and KEDA does not take them off by itself.
     backed: Option<u32>,
+    /// Queued jobs that are left out, and why, where there are any.
+    held: Option<(u32, Cap)>,
+}
+
+/// Why queued jobs are left out of a number: agents for them would idle, since
+/// the organization may not run that many jobs at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cap {
+    /// How many parallel jobs it has.
+    pub limit: u32,
+    /// How many of them are in use.
+    pub in_use: u32,
 }
 
 // === impl Tally ===
@@ -57,7 +69,20 @@ impl Number {
             counting: profile.counting,
             warm_agents: profile.warm_agents,
             backed: None,
+            held: None,
         }
+    }
+
+    /// The same without so many of the queued jobs. Those that an agent has stay.
+    #[must_use]
+    pub const fn with_held(mut self, jobs: u32, cap: Cap) -> Self {
+        let jobs = if jobs < self.tally.queued {
+            jobs
+        } else {
+            self.tally.queued
+        };
+        self.held = if jobs > 0 { Some((jobs, cap)) } else { None };
+        self
     }
 
     /// The same, where it is known for how many of the jobs the cluster has a
@@ -85,9 +110,18 @@ impl Number {
         self.tally
     }
 
+    /// How many queued jobs are left out of it, for want of a parallel job.
+    #[must_use]
+    pub const fn held(&self) -> u32 {
+        match self.held {
+            Some((jobs, _)) => jobs,
+            None => 0,
+        }
+    }
+
     /// What is added up. Every `GetMetrics` asks, so nothing is allocated.
     fn parts(&self) -> [Option<(u32, &'static str)>; 4] {
-        let queued = Some((self.tally.queued, "queued"));
+        let queued = Some((self.tally.queued - self.held(), "queued"));
         let assigned = Some((self.tally.assigned, "assigned"));
         let running = Some((self.tally.running, "running"));
         let warm = (self.warm_agents > 0).then_some((self.warm_agents, "warm"));
@@ -108,10 +142,19 @@ impl fmt::Display for Number {
             let separator = if index == 0 { "" } else { " +" };
             write!(f, "{separator} {count} {what}")?;
         }
-        match self.backed {
-            Some(backed) => write!(f, " - {backed} that have a Job"),
-            None => Ok(()),
+        if let Some(backed) = self.backed {
+            write!(f, " - {backed} that have a Job")?;
         }
+        let Some((held, Cap { limit, in_use })) = self.held else {
+            return Ok(());
+        };
+        let wait = if held == 1 { "waits" } else { "wait" };
+        let are = if in_use == 1 { "is" } else { "are" };
+        write!(
+            f,
+            "; {held} more queued {wait} for a parallel job: the organization has {limit}, of \
+             which {in_use} {are} in use"
+        )
     }
 }
 
@@ -121,6 +164,16 @@ mod tests {
     use crate::domain::profile::Matching;
 
     fn check(counting: Counting, warm: u32, backed: Option<u32>, expected: (u64, &str)) {
+        check_held(0, counting, warm, backed, expected);
+    }
+
+    fn check_held(
+        held: u32,
+        counting: Counting,
+        warm: u32,
+        backed: Option<u32>,
+        expected: (u64, &str),
+    ) {
         let profile = Profile {
             matching: Matching::Any,
             counting,
@@ -136,6 +189,12 @@ mod tests {
         if let Some(backed) = backed {
             number = number.with_backed(backed);
         }
+        let cap = Cap {
+            limit: 10,
+            in_use: 9,
+        };
+        number = number.with_held(held, cap);
+        assert_eq!(number.tally(), tally, "what is queued stays known");
         assert_eq!((number.value(), number.to_string().as_str()), expected);
     }
 
@@ -161,6 +220,37 @@ mod tests {
             but(6, 3);
             but(9, 0);
             but(12, 0);
+        }
+    }
+
+    #[test]
+    fn a_cap_takes_queued_jobs_alone() {
+        use Counting::{NotReceived, Unbacked, Unclaimed, Unfinished};
+        let told = |sum: &str, held| {
+            let wait = if held == 1 { "waits" } else { "wait" };
+            format!(
+                "{sum}; {held} more queued {wait} for a parallel job: the organization has 10, \
+                 of which 9 are in use"
+            )
+        };
+        let check = |held, counting, warm, backed, value, sum: &str, told_held| {
+            check_held(held, counting, warm, backed, (value, &told(sum, told_held)));
+        };
+        let sum = "8 = 3 queued + 2 assigned + 3 running";
+        check(1, Unfinished, 0, None, 8, sum, 1);
+        // Never more than there are: what an agent has stays.
+        let sum = "5 = 0 queued + 2 assigned + 3 running";
+        check(9, Unfinished, 0, None, 5, sum, 4);
+        let sum = "7 = 0 queued + 2 assigned + 3 running + 2 warm";
+        check(4, Unfinished, 2, None, 7, sum, 4);
+        check(3, NotReceived, 0, None, 3, "3 = 1 queued + 2 assigned", 3);
+        for counting in [Unclaimed, Unbacked] {
+            check(3, counting, 0, None, 1, "1 = 1 queued", 3);
+            // Jobs that are there for jobs that now wait make up for others.
+            let sum = "0 = 1 queued + 2 assigned + 3 running - 7 that have a Job";
+            check(3, counting, 0, Some(7), 0, sum, 3);
+            let sum = "2 = 2 queued + 2 assigned + 3 running - 5 that have a Job";
+            check(2, counting, 0, Some(5), 2, sum, 2);
         }
     }
 }

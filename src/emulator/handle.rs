@@ -55,6 +55,12 @@ impl EmulatorHandle {
         organization.set_strict(pool, strict)
     }
 
+    /// How many jobs may be with an agent at once, over all pools; `None` for no
+    /// limit, as at first. Jobs that run go on.
+    pub fn set_parallel_jobs(&self, limit: Option<u32>) {
+        self.0.organization().set_parallel_jobs_limit(limit);
+    }
+
     /// Queues jobs, in a pool that is made where there is none, and says their
     /// numbers.
     ///

@@ -21,6 +21,7 @@ mod job_output;
 mod jobs_azure;
 mod organization;
 mod packages;
+mod parallel_jobs_azure;
 mod parameters;
 mod queues_azure;
 mod refusals_azure;

@@ -23,6 +23,7 @@ pub(super) enum Route {
     Agent(PoolId, AgentId),
     UserCapabilities(PoolId, AgentId),
     Queue(u32),
+    ResourceUsage,
     /// What follows is what an agent itself asks for. A guid that nobody gave
     /// out is `None`.
     ConnectionData,
@@ -51,6 +52,9 @@ impl Route {
         match (area, resource) {
             (Some("distributedtask"), Some("pools")) => {}
             (Some("distributedtask"), Some("queues")) => return queues_azure::route(&rest),
+            (Some("distributedtask"), Some("resourceusage")) if rest.is_empty() => {
+                return Self::ResourceUsage;
+            }
             (Some("distributedtask"), Some("packages")) => return Self::of_packages(&rest),
             (Some("distributedtask"), Some("hubs")) => return Self::of_hubs(&rest),
             (Some("connectiondata"), None) => return Self::ConnectionData,
@@ -130,6 +134,7 @@ impl Route {
             Self::Agent(..) => "pools/{id}/agents/{id}",
             Self::UserCapabilities(..) => "pools/{id}/agents/{id}/usercapabilities",
             Self::Queue(_) => "queues/{id}",
+            Self::ResourceUsage => "resourceusage",
             Self::ConnectionData => "connectionData",
             Self::AgentToken => "oauth2/token",
             Self::Packages => "packages/agent",

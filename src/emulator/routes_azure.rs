@@ -17,7 +17,7 @@ use super::{
     faults::{Fault, FaultKind},
     job_output, jobs_azure,
     organization::Organization,
-    packages,
+    packages, parallel_jobs_azure,
     parameters::Parameters,
     queues_azure,
     refusals_azure::{bad_request, method_not_allowed, not_found, refused},
@@ -141,6 +141,9 @@ async fn authorized(
             agents_azure::set_user_capabilities(&mut organization, pool, id, &body, site)
         }
         (&Method::GET, Route::Queue(id)) => queues_azure::show(&organization, id),
+        (&Method::GET, Route::ResourceUsage) => {
+            Ok(parallel_jobs_azure::show(&organization, &parameters, site))
+        }
         (&Method::GET, Route::ConnectionData) => Ok(wire::connection_data()),
         (&Method::GET, Route::Packages) => Ok(packages::list(shared, &parameters, site)),
         (&Method::GET, Route::Package(platform, version)) => {

@@ -64,6 +64,9 @@ fn scrape(metrics: &Metrics, gauges: &Gauges) -> String {
             }
         }
     }
+    for of in &gauges.parallel_jobs {
+        scrape.parallel_jobs(&of.organization, of.known);
+    }
     for credential in &gauges.credentials {
         let at = CredentialLabels {
             organization: &credential.organization,

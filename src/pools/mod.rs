@@ -7,6 +7,7 @@
 
 mod lookup;
 mod pace;
+mod parallel_jobs;
 mod source;
 mod view;
 mod watcher;
@@ -24,6 +25,7 @@ use tokio::sync::watch;
 pub use self::{
     lookup::{Found, PoolHandle},
     pace::Intervals,
+    parallel_jobs::{ParallelJobs, UsageReading, UsageView},
     source::{Quota, Source, SourceId, SourceSettings},
     view::{Failure, Snapshot, View},
     watcher::WatchedPool,
@@ -203,6 +205,7 @@ impl Pools {
             ))
         });
         if entry.is_fresh() {
+            self.follow_parallel_jobs(source);
             let (cache, task) = (self.watched.clone(), Arc::clone(entry.value()));
             let intervals = self.settings.intervals;
             tokio::spawn(async move {
@@ -211,6 +214,21 @@ impl Pools {
             });
         }
         entry.into_value()
+    }
+
+    /// Has the parallel jobs of a source read, where they are to cap anything.
+    fn follow_parallel_jobs(&self, source: &Arc<Source>) {
+        let parallel_jobs = source.parallel_jobs();
+        if parallel_jobs.is_some_and(ParallelJobs::is_wanted_first) {
+            let watched = self.watched.clone();
+            let is_watched = move |id: &SourceId| watched.iter().any(|(key, _)| key.source == *id);
+            tokio::spawn(parallel_jobs::follow(
+                Arc::downgrade(source),
+                self.settings.intervals,
+                self.readings.clone(),
+                is_watched,
+            ));
+        }
     }
 
     /// Ends a watcher whose pool is gone, unless another has its place.

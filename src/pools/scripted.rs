@@ -19,6 +19,7 @@ use crate::{
         demand::Demands,
         job::{JobRequest, JobState, RequestId},
         organization::OrganizationUrl,
+        parallel_jobs::Usage,
         pool::{Pool, PoolId, PoolRef},
     },
     ports::{AgentPools, ReadError, Reading},
@@ -37,6 +38,9 @@ pub(crate) enum Says {
 pub(crate) struct Script {
     pools: Mutex<HashMap<String, u32>>,
     says: Mutex<Option<Says>>,
+    /// Queues that say something else than `says`.
+    says_of: Mutex<HashMap<PoolId, Says>>,
+    usage: Mutex<Option<Result<Usage, ReadError>>>,
     pause: Mutex<Option<Duration>>,
     /// How long each answer takes.
     takes: Mutex<Duration>,
@@ -45,6 +49,7 @@ pub(crate) struct Script {
     pub(crate) hosted: AtomicBool,
     pub(crate) lookups: AtomicUsize,
     pub(crate) readings: AtomicUsize,
+    pub(crate) usage_readings: AtomicUsize,
 }
 
 // === impl Script ===
@@ -63,6 +68,20 @@ impl Script {
 
     pub(crate) fn now(&self, says: Says) {
         *self.says.lock().unwrap() = Some(says);
+    }
+
+    /// What one queue says from now on.
+    pub(crate) fn now_of(&self, pool: u32, says: Says) {
+        self.says_of.lock().unwrap().insert(PoolId(pool), says);
+    }
+
+    /// What the next readings of parallel jobs say, until told otherwise.
+    pub(crate) fn usage(&self, usage: Result<Usage, ReadError>) {
+        *self.usage.lock().unwrap() = Some(usage);
+    }
+
+    pub(crate) fn usage_readings(&self) -> usize {
+        self.usage_readings.load(Ordering::SeqCst)
     }
 
     pub(crate) fn pause_next(&self, pause: Duration) {
@@ -124,12 +143,9 @@ impl AgentPools for Script {
 
     fn unfinished_jobs(&self, pool: PoolId) -> BoxFuture<'_, Reading<Vec<JobRequest>>> {
         self.readings.fetch_add(1, Ordering::SeqCst);
-        let says = self
-            .says
-            .lock()
-            .unwrap()
-            .clone()
-            .expect("the test did not say what to answer");
+        let of_pool = self.says_of.lock().unwrap().get(&pool).cloned();
+        let says = of_pool.or_else(|| self.says.lock().unwrap().clone());
+        let says = says.expect("the test did not say what to answer");
         let pause = self.pause.lock().unwrap().take();
         let gone = self.known(&PoolRef::Id(pool)).is_none();
         let takes = *self.takes.lock().unwrap();
@@ -144,6 +160,16 @@ impl AgentPools for Script {
             Reading { outcome, pause }
         })
     }
+
+    fn parallel_jobs(&self) -> BoxFuture<'_, Reading<Usage>> {
+        self.usage_readings.fetch_add(1, Ordering::SeqCst);
+        let usage = self.usage.lock().unwrap().clone();
+        let outcome = usage.expect("the test did not say what to answer");
+        Box::pin(std::future::ready(Reading {
+            outcome,
+            pause: None,
+        }))
+    }
 }
 
 /// What the sources of tests are told apart by.
@@ -156,12 +182,21 @@ pub(crate) fn source_id() -> SourceId {
 
 /// A source that reads this script.
 pub(crate) fn source(script: &Arc<Script>) -> Arc<Source> {
+    Arc::new(plain_source(script))
+}
+
+/// The same, whose numbers are capped.
+pub(crate) fn capped_source(script: &Arc<Script>) -> Arc<Source> {
+    Arc::new(plain_source(script).capped())
+}
+
+fn plain_source(script: &Arc<Script>) -> Source {
     let settings = SourceSettings {
         places: 8,
         longest_reading: Duration::from_secs(30),
     };
     let api = Arc::clone(script) as Arc<dyn AgentPools>;
-    Arc::new(Source::new(source_id(), api, settings, Arc::default()))
+    Source::new(source_id(), api, settings, Arc::default())
 }
 
 pub(crate) fn organization() -> OrganizationUrl {

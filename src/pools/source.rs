@@ -16,6 +16,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
+use super::parallel_jobs::ParallelJobs;
 use crate::{
     domain::organization::OrganizationUrl,
     ports::{AgentPools, ReadError, Reading, Standing, placeholders::Placeholders},
@@ -52,6 +53,8 @@ pub struct Source {
     lookups: Semaphore,
     quota: Arc<Quota>,
     of_a_trigger: bool,
+    /// Those of the organization, where they cap numbers.
+    parallel_jobs: Option<ParallelJobs>,
     metrics: Arc<Metrics>,
 }
 
@@ -89,6 +92,7 @@ impl Source {
             lookups: Semaphore::new(settings.places.div_ceil(2).max(1)),
             quota: Arc::default(),
             of_a_trigger: false,
+            parallel_jobs: None,
             metrics,
         }
     }
@@ -106,6 +110,20 @@ impl Source {
     pub const fn of_a_trigger(mut self) -> Self {
         self.of_a_trigger = true;
         self
+    }
+
+    /// The same source, whose numbers are capped by the parallel jobs of the
+    /// organization.
+    #[must_use]
+    pub fn capped(mut self) -> Self {
+        self.parallel_jobs = Some(ParallelJobs::default());
+        self
+    }
+
+    /// The parallel jobs of the organization, where they cap numbers.
+    #[must_use]
+    pub const fn parallel_jobs(&self) -> Option<&ParallelJobs> {
+        self.parallel_jobs.as_ref()
     }
 
     /// Has a trigger brought its token along?
@@ -146,7 +164,7 @@ impl Source {
     ) -> Asked<T> {
         let places = match route {
             AzureRoute::Pool => &self.lookups,
-            AzureRoute::UnfinishedJobs => &self.readings,
+            AzureRoute::UnfinishedJobs | AzureRoute::ParallelJobs => &self.readings,
         };
         // Nobody closes the semaphore, so there is always a place to come.
         let _place = places.acquire().await;

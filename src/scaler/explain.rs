@@ -10,7 +10,7 @@ use super::{
     answer::Unanswered,
     codes::{code_of, code_of_reading},
     notices::HOSTED,
-    pool_decision::Decided,
+    parallel_jobs::Told,
     registered::Registered,
     status::{FailureStatus, JobStatus, PoolStatus, ProfileStatus, RefusedStatus, Status, Wanted},
 };
@@ -99,14 +99,11 @@ fn refused(inner: &Inner, wanted: &Wanted) -> Vec<RefusedStatus> {
     refused.into_iter().map(status).collect()
 }
 
-pub(super) fn decided(
-    inner: &Inner,
-    watched: &Arc<WatchedPool>,
-    view: &View,
-) -> Option<Arc<Decided>> {
+pub(super) fn decided(inner: &Inner, watched: &Arc<WatchedPool>, view: &View) -> Option<Told> {
     let snapshot = view.snapshot.as_ref()?;
     let decision = inner.decision(watched);
-    Some(inner.decide(&decision, snapshot, None))
+    let decided = inner.decide(&decision, snapshot, None);
+    Some(inner.told(watched, &decision, decided))
 }
 
 /// How many jobs of a queue are in each state that an unfinished job can have.
@@ -121,7 +118,7 @@ pub(super) fn counts(queue: Option<&Queue>) -> [(&'static str, u64); 3] {
     counts
 }
 
-fn unclaimed(decided: Option<&Decided>) -> u64 {
+fn unclaimed(decided: Option<&Told>) -> u64 {
     decided.map_or(0, |decided| decided.decision.unclaimed() as u64)
 }
 
@@ -136,6 +133,7 @@ fn empty_pool(organization: String, pool: String) -> PoolStatus {
         assigned: 0,
         running: 0,
         unclaimed: 0,
+        parallel_jobs: None,
         profiles: Vec::new(),
         jobs: Vec::new(),
         jobs_not_shown: 0,
@@ -151,9 +149,7 @@ fn pool_status(
     let view = watched.view();
     let decided = decided(inner, watched, &view);
     let queue = view.snapshot.as_ref().map(|snapshot| &*snapshot.queue);
-    let jobs = decided
-        .as_deref()
-        .map(|decided| jobs(decided, wanted, shown));
+    let jobs = decided.as_ref().map(|decided| jobs(decided, wanted, shown));
     let (jobs, jobs_not_shown) = jobs.unwrap_or_default();
     let [(_, queued), (_, assigned), (_, running)] = counts(queue);
     let profiles = inner.decision(watched).triggers();
@@ -167,11 +163,12 @@ fn pool_status(
         queued,
         assigned,
         running,
-        unclaimed: unclaimed(decided.as_deref()),
+        unclaimed: unclaimed(decided.as_ref()),
+        parallel_jobs: inner.parallel_jobs_status(watched, decided.as_ref()),
         profiles: profiles
             .iter()
             .filter(|profile| wanted.means(&profile.key.object))
-            .map(|profile| profile_status(inner, profile, decided.as_deref(), Some(watched)))
+            .map(|profile| profile_status(inner, profile, decided.as_ref(), Some(watched)))
             .collect(),
         jobs_not_shown,
         jobs,
@@ -182,7 +179,7 @@ fn pool_status(
     }
 }
 
-fn failure_status(failure: &Failure) -> FailureStatus {
+pub(super) fn failure_status(failure: &Failure) -> FailureStatus {
     FailureStatus {
         kind: failure.error.kind(),
         code: code_of_reading(&failure.error).name(),
@@ -194,7 +191,7 @@ fn failure_status(failure: &Failure) -> FailureStatus {
 fn profile_status(
     inner: &Inner,
     registered: &Registered,
-    decided: Option<&Decided>,
+    decided: Option<&Told>,
     watched: Option<&WatchedPool>,
 ) -> ProfileStatus {
     let max_stale = inner.settings.max_stale;
@@ -257,7 +254,7 @@ fn matches(profile: &Profile) -> String {
 }
 
 /// The jobs that are asked for, and how many of them are left out.
-fn jobs(decided: &Decided, wanted: &Wanted, shown: usize) -> (Vec<JobStatus>, u64) {
+fn jobs(decided: &Told, wanted: &Wanted, shown: usize) -> (Vec<JobStatus>, u64) {
     let contenders = decided.contenders();
     let is_meant = |position: usize, job: &JobRequest| {
         let mut by = decided.decision.counted_by(job, position, &contenders);
@@ -279,7 +276,11 @@ fn jobs(decided: &Decided, wanted: &Wanted, shown: usize) -> (Vec<JobStatus>, u6
         }
         if jobs.len() < shown {
             let verdict = decided.decision.verdict(job, position, &contenders);
-            jobs.push(job_status(job, &verdict, decided));
+            let mut status = job_status(job, &verdict, decided);
+            if let Some(held) = decided.why_held(position) {
+                status.why.insert(0, held);
+            }
+            jobs.push(status);
         } else {
             not_shown += 1;
         }
@@ -287,7 +288,7 @@ fn jobs(decided: &Decided, wanted: &Wanted, shown: usize) -> (Vec<JobStatus>, u6
     (jobs, not_shown)
 }
 
-fn job_status(job: &JobRequest, verdict: &Verdict, decided: &Decided) -> JobStatus {
+fn job_status(job: &JobRequest, verdict: &Verdict, decided: &Told) -> JobStatus {
     let name = |index: usize| decided.triggers[index].key.object.to_string();
     let claimed = verdict.claim.contender().into_iter();
     let counted_by = claimed.chain(verdict.counted_apart_by.iter().copied());

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{
     Inner,
     explain::{counts, decided},
-    pool_decision::Decided,
+    parallel_jobs::Told,
     registered::Registered,
     status::{CredentialGauges, Gauges, PoolGauges, ProfileGauges},
 };
@@ -26,6 +26,7 @@ pub(super) fn gauges(inner: &Inner) -> Gauges {
         watched: watched.len() as u64,
         lookups: inner.pools.lookups(),
         credentials: credentials(inner),
+        parallel_jobs: inner.parallel_jobs_gauges(),
         cluster_unseen_seconds: inner.cluster.as_ref().map(|cluster| {
             let unseen = cluster.unseen_for();
             unseen.unwrap_or_default().as_secs_f64()
@@ -52,13 +53,13 @@ pub(super) fn gauges(inner: &Inner) -> Gauges {
             .snapshot
             .as_ref()
             .is_some_and(|snapshot| snapshot.is_stale(inner.settings.max_stale));
-        let answered = decided.as_deref().filter(|_| !stale);
+        let answered = decided.as_ref().filter(|_| !stale);
         for registered in inner.decision(&watched).triggers() {
             gauges.profiles.push(profile(&registered, &pool, answered));
         }
         gauges
             .pools
-            .push(pool_gauges(&watched, pool, &view, decided.as_deref()));
+            .push(pool_gauges(&watched, pool, &view, decided.as_ref()));
     }
     gauges
 }
@@ -85,7 +86,7 @@ fn pool_gauges(
     watched: &WatchedPool,
     pool: String,
     view: &View,
-    decided: Option<&Decided>,
+    decided: Option<&Told>,
 ) -> PoolGauges {
     let snapshot = view.snapshot.as_ref();
     let unclaimed = decided.map(|decided| {
@@ -106,7 +107,7 @@ fn pool_gauges(
     }
 }
 
-fn profile(registered: &Registered, pool: &str, decided: Option<&Decided>) -> ProfileGauges {
+fn profile(registered: &Registered, pool: &str, decided: Option<&Told>) -> ProfileGauges {
     let number = decided.and_then(|decided| decided.number(registered));
     let Tally {
         queued,

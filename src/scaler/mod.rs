@@ -16,6 +16,7 @@ mod explain;
 mod gauges;
 mod needs;
 mod notices;
+mod parallel_jobs;
 mod pool_decision;
 mod refusals;
 mod registered;
@@ -45,6 +46,7 @@ use self::{
     answer::{Answer, MetricSpec, Unanswered},
     answers::{Answers, Call},
     declarations::Known,
+    parallel_jobs::Shares,
     pool_decision::{Decided, PoolDecision},
     registered::Registered,
     registry::{Memory, Registry},
@@ -108,6 +110,7 @@ struct Inner {
     /// The Jobs of scaled jobs, where there is a cluster.
     job_pods: Option<watch::Receiver<Option<Arc<JobCensus>>>>,
     decisions: Cache<PoolKey, Arc<PoolDecision>>,
+    shares: Shares,
 }
 
 // === impl Scaler ===
@@ -134,6 +137,7 @@ impl Scaler {
             cluster: cluster.cloned(),
             job_pods: cluster.map(|cluster| cluster.job_pods()),
             decisions: Cache::builder().time_to_idle(settings.forget_after).build(),
+            shares: Shares::default(),
             settings,
         });
         if let Some(cluster) = cluster {
@@ -210,6 +214,7 @@ impl Inner {
         let pool = &registered.trigger.pool;
         let Destination { watched, decision } = self.destination(registered).await?;
         let view = first_view(&watched).await;
+        self.first_usage(&watched).await;
         let snapshot = match (&view.snapshot, view.failure) {
             (Some(snapshot), _) if !snapshot.is_stale(self.settings.max_stale) => snapshot,
             (snapshot, Some(failure)) => {
@@ -235,7 +240,8 @@ impl Inner {
         watched.call_was_stale_if_older_than(self.settings.fresh);
         let decided = self.decide(&decision, snapshot, Some(registered));
         self.check_learning(registered)?;
-        let Some(number) = decided.number(registered) else {
+        let told = self.told(&watched, &decision, decided);
+        let Some(number) = told.number(registered) else {
             return Err(Unanswered::NotReadYet {
                 pool: pool.to_string(),
             });

@@ -13,7 +13,7 @@ use std::{
 use tokio::{sync::watch, time::Instant};
 
 use super::{
-    Inner, Scaler, declarations::TriggerKey, explain::decided, pool_decision::Decided,
+    Inner, Scaler, declarations::TriggerKey, explain::decided, parallel_jobs::Told,
     registered::Registered,
 };
 use crate::{
@@ -150,7 +150,7 @@ pub(super) fn names_a_variable(registered: &Registered) -> bool {
 }
 
 /// How many agents KEDA would make of the number.
-fn agents(inner: &Inner, decided: &Decided, registered: &Arc<Registered>) -> Option<u32> {
+fn agents(inner: &Inner, decided: &Told, registered: &Arc<Registered>) -> Option<u32> {
     let trigger = &registered.trigger;
     if !trigger.direct_scale_up || inner.check_learning(registered).is_err() {
         return None;

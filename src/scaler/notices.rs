@@ -292,7 +292,8 @@ impl Of<'_> {
     /// Jobs that it would take, if it might have more agents.
     fn limited(&self) -> Option<Notice> {
         let Self { pool, declared, .. } = self;
-        let tally = self.decided.number(self.registered)?.tally();
+        let (_, number) = self.decided.uncapped_number(self.registered)?;
+        let tally = number.tally();
         let profile = self.contender.profile;
         let beyond = if profile.shares_the_pool() {
             let fits = |kind: &&Waiting| {

@@ -8,13 +8,13 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
     time::Duration,
 };
 
 use tokio::{sync::watch, time::Instant};
 
-use super::{registered::Registered, registry::Registry, roster::Roster};
+use super::{parallel_jobs::CapMemory, registered::Registered, registry::Registry, roster::Roster};
 use crate::{
     domain::{
         claim::Contender,
@@ -33,6 +33,8 @@ pub(super) struct PoolDecision {
     pool: PoolKey,
     max_stale: Duration,
     state: Mutex<State>,
+    /// What the cap makes of it.
+    pub(super) caps: CapMemory,
     /// Counts changes of the triggers, so that streams can await them.
     triggers_changed: watch::Sender<u64>,
 }
@@ -79,6 +81,7 @@ impl PoolDecision {
                 plain: true,
                 decided: None,
             }),
+            caps: CapMemory::default(),
             triggers_changed: watch::Sender::default(),
         }
     }
@@ -127,6 +130,7 @@ impl PoolDecision {
         let queue = Arc::clone(&snapshot.queue);
         let decided = Arc::new(Decided::new(queue, triggers, jobs));
         state.decided = Some(Arc::clone(&decided));
+        registry.decisions.fetch_add(1, Ordering::Relaxed);
         decided
     }
 
@@ -238,15 +242,17 @@ impl Decided {
         self.triggers.binary_search_by(key).ok()
     }
 
-    /// The number of a trigger; `None` where it took no part.
-    pub(super) fn number(&self, registered: &Registered) -> Option<Number> {
+    /// The number of a trigger before any cap, and its position; `None` where it
+    /// took no part.
+    pub(super) fn uncapped_number(&self, registered: &Registered) -> Option<(usize, Number)> {
         let index = self.index(registered)?;
         let registered = &self.triggers[index];
         let number = self.decision.number(index, &registered.profile);
-        Some(match &self.jobs[index] {
+        let number = match &self.jobs[index] {
             Some(jobs) => number.with_backed(registered.backed(jobs)),
             None => number,
-        })
+        };
+        Some((index, number))
     }
 }
 

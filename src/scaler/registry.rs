@@ -75,6 +75,8 @@ pub(super) struct Registry {
     /// The triggers of each scaling object that was called for.
     siblings: Mutex<HashMap<ScalingObject, Vec<Weak<Registered>>>>,
     started: Instant,
+    /// Counts the decisions that were made anew, of whichever pool.
+    pub(super) decisions: AtomicU64,
     /// Milliseconds at which learning began, and of the latest call (0: none).
     learning_since: AtomicU64,
     called_at: AtomicU64,
@@ -95,6 +97,7 @@ impl Registry {
             refusals: Refusals::new(memory.forget_after),
             siblings: Mutex::new(HashMap::new()),
             started: Instant::now(),
+            decisions: AtomicU64::new(0),
             learning_since: AtomicU64::new(0),
             called_at: AtomicU64::new(0),
         }

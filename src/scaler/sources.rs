@@ -16,6 +16,7 @@ use secrecy::SecretString;
 use super::answer::Unanswered;
 use crate::{
     domain::{
+        organization::OrganizationUrl,
         tenancy::{Grant, Holder, Rules},
         trigger::Trigger,
     },
@@ -38,6 +39,8 @@ pub struct Sources {
     /// What the service has asked of each credential. Azure DevOps: limits the
     /// rate of an identity, whichever pool or organization it asks for.
     quotas: Mutex<HashMap<Box<str>, Weak<Quota>>>,
+    /// Organizations whose parallel jobs cap the numbers.
+    capped: Vec<OrganizationUrl>,
     /// Keys the hash by which tokens are told apart, so that it says nothing.
     hasher: RandomState,
 }
@@ -91,8 +94,17 @@ impl Sources {
             sources: Mutex::default(),
             single: None,
             quotas: Mutex::default(),
+            capped: Vec::new(),
             hasher: RandomState::new(),
         }
+    }
+
+    /// The same, where the numbers of these organizations are capped by their
+    /// parallel jobs.
+    #[must_use]
+    pub fn with_capped(mut self, organizations: Vec<OrganizationUrl>) -> Self {
+        self.capped = organizations;
+        self
     }
 
     /// A single source that every trigger of its organization may use.
@@ -158,7 +170,14 @@ impl Sources {
         }
         sources.retain(|_, source| source.strong_count() > 0);
         let metrics = Arc::clone(&self.metrics);
-        let source = Source::new(id.clone(), api, self.settings, metrics).with_quota(quota);
+        let mut source = Source::new(id.clone(), api, self.settings, metrics).with_quota(quota);
+        if self
+            .capped
+            .iter()
+            .any(|capped| capped.is_same(&id.organization))
+        {
+            source = source.capped();
+        }
         let source = Arc::new(match grant.holder {
             Holder::Named(_) => source,
             Holder::Secret(_) | Holder::Trigger => source.of_a_trigger(),

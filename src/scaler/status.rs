@@ -7,7 +7,10 @@ use serde::Serialize;
 
 use crate::{
     domain::profile::ScalingObject,
-    telemetry::{scrape::CredentialKnown, waits::QueueWaits},
+    telemetry::{
+        scrape::{CredentialKnown, ParallelJobsKnown},
+        waits::QueueWaits,
+    },
 };
 
 /// What of it is asked for: everything, unless it is narrowed.
@@ -80,6 +83,9 @@ pub struct PoolStatus {
     pub running: u64,
     /// Jobs that no profile takes.
     pub unclaimed: u64,
+    /// The parallel jobs of the organization; absent where they cap nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parallel_jobs: Option<ParallelJobsStatus>,
     /// The profiles that ask for this pool.
     pub profiles: Vec<ProfileStatus>,
     /// Its unfinished jobs, oldest first.
@@ -88,8 +94,33 @@ pub struct PoolStatus {
     pub jobs_not_shown: u64,
 }
 
+/// The parallel jobs of an organization.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ParallelJobsStatus {
+    /// Are they known now? What is not known caps nothing.
+    pub is_known: bool,
+    /// How many there are; absent for no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+    /// How many are in use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub in_use: Option<u32>,
+    /// How many of them by jobs of pools that are not watched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub in_use_elsewhere: Option<u32>,
+    /// Jobs of all watched pools that get no agent, since there is none for them.
+    pub jobs_held_back: u32,
+    /// Seconds since they were last read; absent for never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub age_seconds: Option<f64>,
+    /// Why they cannot be read now; absent when they can.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<FailureStatus>,
+}
+
 /// A failing pool.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FailureStatus {
     /// Its kind, from a closed list.
@@ -171,6 +202,8 @@ pub struct Gauges {
     pub profiles: Vec<ProfileGauges>,
     /// Each credential at each organization.
     pub credentials: Vec<CredentialGauges>,
+    /// The parallel jobs of each organization where they cap numbers.
+    pub parallel_jobs: Vec<ParallelJobsGauges>,
     /// For how long a part of the cluster has not been seen; `None` where there
     /// is no cluster.
     pub cluster_unseen_seconds: Option<f64>,
@@ -223,6 +256,15 @@ pub struct CredentialGauges {
     pub credential: String,
     /// That.
     pub known: CredentialKnown,
+}
+
+/// The parallel jobs of one organization.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParallelJobsGauges {
+    /// The organization's name.
+    pub organization: String,
+    /// What is known of them.
+    pub known: ParallelJobsKnown,
 }
 
 // === impl Wanted ===

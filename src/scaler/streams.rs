@@ -10,7 +10,7 @@ use futures::stream::{self, BoxStream, StreamExt as _};
 use tokio::{sync::watch, time::sleep};
 
 use super::{Inner, registered::Registered, roster::Roster};
-use crate::pools::{Found, View};
+use crate::pools::{Found, ParallelJobs, UsageView, View};
 
 /// What a stream remembers.
 struct Activity {
@@ -74,6 +74,7 @@ impl Activity {
 struct Change {
     found: Option<watch::Receiver<Found>>,
     views: Option<watch::Receiver<View>>,
+    parallel_jobs: Option<watch::Receiver<UsageView>>,
     triggers: Option<watch::Receiver<u64>>,
     roster: Option<(Arc<Roster>, u64)>,
 }
@@ -92,6 +93,8 @@ impl Change {
         };
         if let Found::Yes(watched) = handle.found() {
             change.views = Some(watched.views());
+            let parallel_jobs = watched.source().parallel_jobs();
+            change.parallel_jobs = parallel_jobs.map(ParallelJobs::views);
             change.triggers = Some(inner.decision(&watched).changes());
         }
         change
@@ -101,6 +104,7 @@ impl Change {
         tokio::select! {
             () = changed(self.found) => {}
             () = changed(self.views) => {}
+            () = changed(self.parallel_jobs) => {}
             () = changed(self.triggers) => {}
             () = async {
                 match &self.roster {

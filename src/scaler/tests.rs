@@ -1,5 +1,6 @@
 //! What KEDA is told, against a scripted source and a paused clock.
 
+mod capped;
 mod narrowed;
 
 use std::{collections::HashMap, sync::atomic::Ordering};
@@ -11,7 +12,7 @@ use super::*;
 use crate::{
     domain::job::JobState,
     pools::{
-        Intervals, PoolSettings,
+        Intervals, PoolSettings, Source,
         scripted::{self, Says, Script, organization, queued},
     },
     ports::ReadError,
@@ -25,9 +26,13 @@ struct Bench {
 }
 
 fn bench(says: Says, learn: Duration) -> Bench {
-    let (forget_after, busy) = (60 * MINUTE, Duration::from_secs(5));
     let script = Script::new(&[("linux", 27)], says);
     let source = scripted::source(&script);
+    bench_of(script, source, learn)
+}
+
+fn bench_of(script: Arc<Script>, source: Arc<Source>, learn: Duration) -> Bench {
+    let (forget_after, busy) = (60 * MINUTE, Duration::from_secs(5));
     let settings = PoolSettings {
         intervals: Intervals {
             busy,

@@ -81,6 +81,14 @@ describe! {
         "Jobs that a scaling object has, by state.";
     SCALING_OBJECT_NUMBER: Gauge "azp_scaling_object_number" ["namespace", "scaling_object", "pool"],
         "The number that KEDA is told; the largest where several triggers ask for one pool.";
+    PARALLEL_JOBS_LIMIT: Gauge "azp_parallel_jobs_limit" ["organization"],
+        "How many jobs the organization may run at once on agents of its own; absent for no limit, and where it is not known.";
+    PARALLEL_JOBS_USED: Gauge "azp_parallel_jobs_used" ["organization"],
+        "How many of its parallel jobs are in use; absent where that is not known.";
+    PARALLEL_JOBS_HELD_BACK: Gauge "azp_parallel_jobs_held_back" ["organization"],
+        "Queued jobs that get no agent until there is a parallel job for them; absent where that is not known.";
+    PARALLEL_JOBS_FAILURES: Gauge "azp_parallel_jobs_failures_in_a_row" ["organization"],
+        "Readings of the parallel jobs that failed since the last good one.";
     WATCHERS: Gauge "azp_watchers" ["of"],
         "Tasks that read: one for each pool, and one for each way in which a pool is named.";
     CLUSTER_UNSEEN: Gauge "azp_cluster_unseen_seconds" [],

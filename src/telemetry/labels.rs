@@ -63,6 +63,8 @@ label! {
         Pool = "pool",
         /// The unfinished job requests of a pool.
         UnfinishedJobs = "unfinished-jobs",
+        /// The parallel jobs of an organization.
+        ParallelJobs = "parallel-jobs",
     }
 }
 

@@ -24,6 +24,10 @@ pub struct Scrape<'a> {
     pool_failures: GaugeVec,
     scaling_object_jobs: GaugeVec,
     scaling_object_number: GaugeVec,
+    parallel_jobs_limit: GaugeVec,
+    parallel_jobs_used: GaugeVec,
+    parallel_jobs_held_back: GaugeVec,
+    parallel_jobs_failures: GaugeVec,
     watchers: GaugeVec,
     cluster_unseen: GaugeVec,
     credential_valid: GaugeVec,
@@ -61,6 +65,19 @@ pub struct CredentialLabels<'a> {
     pub credential: &'a str,
 }
 
+/// What is known of the parallel jobs of an organization.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ParallelJobsKnown {
+    /// How many there are.
+    pub limit: Option<u64>,
+    /// How many are in use.
+    pub used: Option<u64>,
+    /// How many jobs get no agent for want of one.
+    pub held_back: Option<u64>,
+    /// Readings failed in a row.
+    pub failures_in_a_row: u32,
+}
+
 /// What is known of a credential.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct CredentialKnown {
@@ -88,6 +105,10 @@ impl<'a> Scrape<'a> {
             pool_failures: gauges(&names::POOL_FAILURES),
             scaling_object_jobs: gauges(&names::SCALING_OBJECT_JOBS),
             scaling_object_number: gauges(&names::SCALING_OBJECT_NUMBER),
+            parallel_jobs_limit: gauges(&names::PARALLEL_JOBS_LIMIT),
+            parallel_jobs_used: gauges(&names::PARALLEL_JOBS_USED),
+            parallel_jobs_held_back: gauges(&names::PARALLEL_JOBS_HELD_BACK),
+            parallel_jobs_failures: gauges(&names::PARALLEL_JOBS_FAILURES),
             watchers: gauges(&names::WATCHERS),
             cluster_unseen: gauges(&names::CLUSTER_UNSEEN),
             credential_valid: gauges(&names::CREDENTIAL_VALID),
@@ -160,6 +181,24 @@ impl<'a> Scrape<'a> {
         for (gauge, value) in told {
             if let Some(value) = value {
                 gauge.with_label_values(&labels).set(value);
+            }
+        }
+    }
+
+    /// The parallel jobs of an organization, as far as they are known.
+    pub fn parallel_jobs(&self, organization: &str, known: ParallelJobsKnown) {
+        let told = [
+            (&self.parallel_jobs_limit, known.limit),
+            (&self.parallel_jobs_used, known.used),
+            (&self.parallel_jobs_held_back, known.held_back),
+            (
+                &self.parallel_jobs_failures,
+                Some(known.failures_in_a_row.into()),
+            ),
+        ];
+        for (gauge, value) in told {
+            if let Some(value) = value {
+                gauge.with_label_values(&[organization]).set(float(value));
             }
         }
     }

@@ -13,6 +13,7 @@ mod agents;
 mod connect;
 mod identity;
 mod packages;
+mod parallel_jobs;
 mod placeholders;
 mod secrets;
 mod server;

@@ -19,6 +19,7 @@ mod faults;
 mod listener;
 mod own;
 mod packages;
+mod parallel_jobs;
 mod polls;
 
 use std::{future::Future, time::Duration};

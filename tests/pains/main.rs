@@ -18,6 +18,7 @@ mod credentials;
 mod demands;
 mod from_zero;
 mod list;
+mod parallel_jobs;
 mod scaled_job;
 mod set;
 #[path = "../support/mod.rs"]

@@ -62,20 +62,25 @@ impl Set {
         let azure = listener.local_addr().unwrap();
         let organization = emulator.handle();
         tokio::spawn(emulator.run(listener, future::pending()));
-        Self::beside(organization, azure).await
+        Self::beside(organization, azure, &[]).await
+    }
+
+    /// The same, whose scaler has these flags too.
+    pub(crate) async fn with_flags(&self, flags: &[&str]) -> Self {
+        Self::beside(self.organization.clone(), self.azure, flags).await
     }
 
     /// Another replica of the scaler, which reads the same organization.
     pub(crate) async fn replica(&self) -> Self {
-        Self::beside(self.organization.clone(), self.azure).await
+        self.with_flags(&[]).await
     }
 
-    async fn beside(organization: EmulatorHandle, azure: SocketAddr) -> Self {
+    async fn beside(organization: EmulatorHandle, azure: SocketAddr, flags: &[&str]) -> Self {
         let mut token = NamedTempFile::new().unwrap();
         token.write_all(b"a-token").unwrap();
         let url = format!("--url=http://{azure}/contoso");
         let token_file = format!("--token-file={}", token.path().display());
-        let line = Line::parse_from([
+        let usual = [
             "serve",
             &url,
             &token_file,
@@ -84,7 +89,8 @@ impl Set {
             "--learn=0s",
             "--poll-interval=100ms",
             "--idle-interval=100ms",
-        ]);
+        ];
+        let line = Line::parse_from([&usual[..], flags].concat());
         let app = App::build(line.serve.resolve().unwrap()).await.unwrap();
         let (at, scaler) = (app.addresses().unwrap(), app.scaler());
         tokio::spawn(app.run(Shutdown::new()));

@@ -4,9 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use azp_scaler::{
     http::{self, Latch, Site},
-    scaler::status::{CredentialGauges, Gauges, PoolGauges, ProfileGauges},
+    scaler::status::{CredentialGauges, Gauges, ParallelJobsGauges, PoolGauges, ProfileGauges},
     shutdown::Shutdown,
-    telemetry::{metrics::Metrics, scrape::CredentialKnown, waits::QueueWaits},
+    telemetry::{
+        metrics::Metrics,
+        scrape::{CredentialKnown, ParallelJobsKnown},
+        waits::QueueWaits,
+    },
 };
 use tokio::net::TcpListener;
 
@@ -62,6 +66,15 @@ fn every_gauge() -> Gauges {
         rate_limit_left: Some(12.5),
     };
     Gauges {
+        parallel_jobs: vec![ParallelJobsGauges {
+            organization: "contoso".to_owned(),
+            known: ParallelJobsKnown {
+                limit: Some(10),
+                used: Some(9),
+                held_back: Some(6),
+                failures_in_a_row: 5,
+            },
+        }],
         credentials: vec![
             credential("default", known),
             credential("untried", CredentialKnown::default()),

@@ -38,6 +38,8 @@
 - name: AZP_HOOK_SECRET_FILE
   value: /etc/azp/hook/secret
 {{- end }}
+- name: AZP_PARALLEL_JOBS
+  value: {{ $config.parallelJobs | quote }}
 - name: AZP_POLL_INTERVAL
   value: {{ $config.pollInterval | quote }}
 - name: AZP_IDLE_INTERVAL

@@ -8,7 +8,7 @@ use std::fmt::{self, Write as _};
 use crate::{
     cli::{
         plain::Plain,
-        status_page::{JobStatus, PoolStatus, ProfileStatus, StatusPage},
+        status_page::{JobStatus, ParallelJobs, PoolStatus, ProfileStatus, StatusPage},
     },
     domain::{notice::Code, profile::ScalingObject},
 };
@@ -55,6 +55,7 @@ pub(super) fn job(page: &StatusPage, id: u64) -> Result<String, String> {
                 lines.add(1, Code::JobsUnmatched.facts().remedy);
             }
             lines.add(1, read(pool));
+            parallel_jobs(&mut lines, pool);
         }
     }
     if !lines.0.is_empty() {
@@ -99,6 +100,7 @@ pub(super) fn object(page: &StatusPage, object: &ScalingObject) -> Result<String
                 format_args!("{object}{kind} on {}: {number}", place(pool)),
             );
             lines.add(1, read(pool));
+            parallel_jobs(&mut lines, pool);
             lines.add(1, format_args!("takes {}", profile.matches));
             lines.all(1, &limits(profile));
             if let Some(placeholder) = &profile.placeholder {
@@ -148,6 +150,7 @@ pub(super) fn everything(page: &StatusPage) -> String {
                 read(pool)
             ),
         );
+        parallel_jobs(&mut lines, pool);
         for profile in &pool.profiles {
             let ProfileStatus {
                 namespace, name, ..
@@ -237,6 +240,46 @@ fn read(pool: &PoolStatus) -> String {
             failure.message
         ),
     }
+}
+
+/// What the parallel jobs of the organization are, where they cap anything.
+fn parallel_jobs(lines: &mut Lines, pool: &PoolStatus) {
+    let Some(of) = &pool.parallel_jobs else {
+        return;
+    };
+    let ParallelJobs {
+        limit,
+        in_use,
+        jobs_held_back,
+        ..
+    } = of;
+    let in_use = in_use.unwrap_or(0);
+    let told = match limit {
+        _ if !of.is_known => "not known, so they cap nothing".to_owned(),
+        None => format!("no limit; {in_use} in use"),
+        Some(limit) => {
+            let elsewhere = of.in_use_elsewhere.unwrap_or(0);
+            let waits = count(*jobs_held_back, "job");
+            format!(
+                "{limit}, of which {in_use} in use ({elsewhere} by pools that are not read here); \
+                 {waits} without one"
+            )
+        }
+    };
+    let age = of
+        .age_seconds
+        .map_or_else(String::new, |age| format!("; read {age:.0} s ago"));
+    let failure = of.failure.as_ref().map_or_else(String::new, |failure| {
+        format!(
+            "; reading them fails, {} in a row: {}",
+            count(failure.times.into(), "time"),
+            failure.message
+        )
+    });
+    lines.add(
+        1,
+        format_args!("parallel jobs of the organization: {told}{age}{failure}"),
+    );
 }
 
 fn number(profile: &ProfileStatus) -> String {

@@ -17,8 +17,8 @@ use super::{
         ConfigError, Environment, Process, quantity, secrets,
         tree::{self, Fields, Notes, Place, Value},
     },
-    ConnectionConfig, ConnectionSettings, CredentialConfig, ProxyConfig, ProxyLogin, TenancyConfig,
-    sources,
+    ConnectionConfig, ConnectionSettings, CredentialConfig, ParallelJobs, ProxyConfig, ProxyLogin,
+    TenancyConfig, sources,
 };
 use crate::{
     bounded::read_text,
@@ -80,9 +80,11 @@ impl TenancyConfig {
         }
         let known = ["organizations", "authority", "credentials", "ownTokens"];
         let top = Place::whole(&tree).fields(&known, notes)?;
+        let (connections, parallel_jobs) = organizations(&top, notes);
         let mut config = Self {
             rules: Rules::default(),
-            connections: organizations(&top, notes),
+            connections,
+            parallel_jobs,
             authority: authority(&top, notes),
             credentials: Vec::new(),
         };
@@ -221,14 +223,21 @@ fn list<'t>(fields: &Fields<'t>, key: &str, notes: &mut Notes<'_>) -> Vec<Place<
         .unwrap_or_default()
 }
 
-fn organizations(top: &Fields<'_>, notes: &mut Notes<'_>) -> Vec<ConnectionConfig> {
+/// How each is reached, and whether its parallel jobs cap the numbers where it says so.
+fn organizations(
+    top: &Fields<'_>,
+    notes: &mut Notes<'_>,
+) -> (Vec<ConnectionConfig>, Vec<(OrganizationUrl, ParallelJobs)>) {
     let mut connections: Vec<ConnectionConfig> = Vec::new();
+    let mut parallel_jobs = Vec::new();
     for place in list(top, "organizations", notes) {
-        let known = [&["url"][..], &CONNECTION].concat();
+        let known = [&["url", "parallelJobs"][..], &CONNECTION].concat();
         let Some(fields) = place.fields(&known, notes) else {
             continue;
         };
         let settings = connection(&fields, notes);
+        let said = fields.text("parallelJobs", notes);
+        let said = said.and_then(|(place, word)| place.take(ParallelJobs::parse(word), notes));
         let Some(place) = fields.require("url", notes) else {
             continue;
         };
@@ -239,12 +248,13 @@ fn organizations(top: &Fields<'_>, notes: &mut Notes<'_>) -> Vec<ConnectionConfi
         if connections.iter().any(twice) {
             place.note(format_args!("{organization} stands there twice"), notes);
         }
+        parallel_jobs.extend(said.map(|said| (organization.clone(), said)));
         connections.push(ConnectionConfig {
             organization,
             settings,
         });
     }
-    connections
+    (connections, parallel_jobs)
 }
 
 fn url(place: &Place<'_>, notes: &mut Notes<'_>) -> Option<OrganizationUrl> {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use super::{
     super::{ConfigError, Environment, secrets::Places},
-    TenancyConfig, TokenConfig,
+    ParallelJobs, TenancyConfig, TokenConfig,
 };
 use crate::domain::organization::OrganizationUrl;
 
@@ -30,6 +30,17 @@ pub struct TenancyArgs {
     /// or instead of them. See docs/tenancy.md.
     #[arg(long, env = "AZP_TENANCY", value_name = "PATH")]
     tenancy: Option<PathBuf>,
+
+    /// What the parallel jobs of an organization are to the numbers: cap reads them and starts no
+    /// agents for more jobs than may run at once; ignore does without. For organizations that say
+    /// nothing of it in the file. See docs/parallel-jobs.md.
+    #[arg(
+        long,
+        env = "AZP_PARALLEL_JOBS",
+        value_name = "WHAT",
+        default_value = "ignore"
+    )]
+    parallel_jobs: String,
 }
 
 // === impl TenancyArgs ===
@@ -37,6 +48,16 @@ pub struct TenancyArgs {
 impl TenancyArgs {
     /// `None` only where a problem was noted.
     pub(in crate::config) fn read(
+        &self,
+        environment: &impl Environment,
+        problems: &mut ConfigError,
+    ) -> Option<TenancyConfig> {
+        let usual = problems.take("--parallel-jobs", ParallelJobs::parse(&self.parallel_jobs));
+        let config = self.read_organizations(environment, problems)?;
+        Some(config.with_parallel_jobs(usual?))
+    }
+
+    fn read_organizations(
         &self,
         environment: &impl Environment,
         problems: &mut ConfigError,

@@ -33,6 +33,17 @@ pub struct TenancyConfig {
     pub authority: ConnectionSettings,
     /// What each credential of the rules is, in the rules' order.
     pub credentials: Vec<CredentialConfig>,
+    /// Organizations that say whether their parallel jobs cap the numbers.
+    pub parallel_jobs: Vec<(OrganizationUrl, ParallelJobs)>,
+}
+
+/// What the parallel jobs of an organization are to the numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ParallelJobs {
+    /// Nothing: they are not even read.
+    Ignore,
+    /// No number has agents for more jobs than may run.
+    Cap,
 }
 
 /// How an organization is reached.
@@ -156,6 +167,47 @@ pub enum IdentityEndpoint {
         /// What proves that the asker runs there (`IDENTITY_HEADER`).
         header: SecretString,
     },
+}
+
+// === impl TenancyConfig ===
+
+impl TenancyConfig {
+    /// The organizations whose numbers are capped.
+    #[must_use]
+    pub fn capped(&self) -> Vec<OrganizationUrl> {
+        let said = self.parallel_jobs.iter();
+        let capped = said.filter(|(_, parallel_jobs)| *parallel_jobs == ParallelJobs::Cap);
+        capped
+            .map(|(organization, _)| organization.clone())
+            .collect()
+    }
+
+    /// The same, where an organization that says nothing goes by this.
+    fn with_parallel_jobs(mut self, usual: ParallelJobs) -> Self {
+        for organization in &self.rules.organizations {
+            if !self
+                .parallel_jobs
+                .iter()
+                .any(|(said, _)| said.is_same(organization))
+            {
+                self.parallel_jobs.push((organization.clone(), usual));
+            }
+        }
+        self
+    }
+}
+
+// === impl ParallelJobs ===
+
+impl ParallelJobs {
+    /// Reads the word for it.
+    fn parse(word: &str) -> Result<Self, String> {
+        match word {
+            "ignore" => Ok(Self::Ignore),
+            "cap" => Ok(Self::Cap),
+            other => Err(format!("is {other:?}; write cap or ignore")),
+        }
+    }
 }
 
 impl fmt::Debug for ProxyLogin {

@@ -41,6 +41,7 @@ impl TenancyConfig {
             }],
             authority: ConnectionSettings::default(),
             credentials: vec![CredentialConfig { name, token }],
+            parallel_jobs: Vec::new(),
         }
     }
 
@@ -58,6 +59,7 @@ impl TenancyConfig {
                 self.connections.push(connection);
             }
         }
+        self.parallel_jobs.extend(other.parallel_jobs);
         for mut rule in other.rules.credentials {
             let name = &rule.name;
             if self.rules.credentials.iter().any(|own| own.name == *name) {

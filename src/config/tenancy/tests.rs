@@ -325,3 +325,48 @@ fn both_ways_go_together_but_for_a_name_that_is_taken() {
     );
     assert!(single.clone().merged(single).is_err());
 }
+
+#[test]
+fn an_organization_says_whether_its_parallel_jobs_cap() {
+    let text = |said: &str, other: &str| {
+        format!(
+            "
+organizations:
+- url: https://dev.azure.com/contoso{said}
+- url: https://dev.azure.com/fabrikam{other}
+credentials:
+- name: one
+  organizations: [https://contoso.visualstudio.com, https://dev.azure.com/fabrikam]
+  personalAccessToken: {{file: /etc/azp/one}}
+"
+        )
+    };
+    let capped = |said: &str, other: &str, usual| {
+        let config = parse(&text(said, other), &[]).unwrap();
+        let capped = config.with_parallel_jobs(usual).capped();
+        let names: Vec<_> = capped.iter().map(|url| url.name().to_owned()).collect();
+        names.join(" ")
+    };
+    let (cap, ignore) = ("\n  parallelJobs: cap", "\n  parallelJobs: ignore");
+    for (said, other, usual, expected) in [
+        ("", "", ParallelJobs::Ignore, ""),
+        ("", "", ParallelJobs::Cap, "contoso fabrikam"),
+        (cap, "", ParallelJobs::Ignore, "contoso"),
+        (ignore, "", ParallelJobs::Cap, "fabrikam"),
+        (cap, ignore, ParallelJobs::Cap, "contoso"),
+    ] {
+        assert_eq!(
+            capped(said, other, usual),
+            expected,
+            "{said}{other} {usual:?}"
+        );
+    }
+    let wrong = text("\n  parallelJobs: yes please", "\n  parallelJobs: 10");
+    check(
+        &wrong,
+        &[
+            "organizations[0].parallelJobs is \"yes please\"; write cap or ignore",
+            "organizations[1].parallelJobs is a number and no text",
+        ],
+    );
+}

@@ -151,7 +151,7 @@ impl Decision {
                 continue;
             }
             let why = known
-                .entry((apart::demands(job), apart::matched_agents(job)))
+                .entry(shared(job))
                 .or_insert_with(|| why_unclaimed(job, contenders));
             for (reason, count) in &mut counts {
                 *count += usize::from(Some(*reason) == *why);
@@ -248,6 +248,11 @@ impl Decision {
         }
         verdict
     }
+}
+
+/// The address of what profiles look at: jobs that share it are alike to them.
+pub(super) fn shared(job: &JobRequest) -> (usize, usize) {
+    (apart::demands(job), apart::matched_agents(job))
 }
 
 /// Triggers of one scaling object serve the same pods, and KEDA takes the

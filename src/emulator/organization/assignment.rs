@@ -1,7 +1,8 @@
 //! Who gets which job, and what follows when a job ends or an agent changes.
 //!
 //! May import: the pool's own parts. Invariant: after each of these functions
-//! no fit agent idles beside a job that waits, and no agent has two.
+//! no fit agent idles beside a job that waits, unless all parallel jobs of the
+//! organization are in use, and no agent has two.
 
 use std::{
     cmp::Reverse,
@@ -57,6 +58,10 @@ impl Pool {
             let Some(&agent_id) = kind.fit.intersection(&self.idle).next() else {
                 continue;
             };
+            // Azure DevOps: such jobs stay queued, beside idle agents.
+            if !self.parallel_jobs.take() {
+                return;
+            }
             kind.waiting.remove(&id);
             if let Some(next) = kind.waiting.first() {
                 heads.insert(*next, demands);
@@ -91,6 +96,9 @@ impl Pool {
             }
         }
         let agent = job.agent.as_ref().map(|agent| agent.id);
+        if agent.is_some() {
+            self.parallel_jobs.give_back();
+        }
         if let Some(agent) = agent.and_then(|id| self.agents.get_mut(&id))
             && agent.job == Some(id)
         {

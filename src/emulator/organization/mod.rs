@@ -12,6 +12,7 @@ mod job;
 mod lock;
 mod message;
 mod output;
+mod parallel;
 mod pool;
 mod refusal;
 mod session;
@@ -26,7 +27,6 @@ use std::{
 
 use jiff::Timestamp;
 
-use self::credential::TokenKeys;
 pub use self::{
     agent::NewAgent,
     job::NewJobs,
@@ -45,6 +45,7 @@ pub(super) use self::{
     pool::Pool,
     session::{NewSession, Session, SessionId},
 };
+use self::{credential::TokenKeys, parallel::ParallelJobs};
 use crate::domain::{job::RequestId, pool::PoolId};
 
 /// The most jobs that one call may queue.
@@ -72,6 +73,7 @@ pub(super) struct Organization {
     queues: BTreeMap<u32, PoolId>,
     rules: Rules,
     tokens: TokenKeys,
+    parallel_jobs: ParallelJobs,
     now: Timestamp,
     /// Counts changes, so that who waits for one knows that there was one.
     revision: u64,
@@ -103,6 +105,7 @@ impl Organization {
             queues: BTreeMap::new(),
             rules,
             tokens: TokenKeys::default(),
+            parallel_jobs: ParallelJobs::unlimited(),
             now,
             revision: 0,
             next_pool: 27,
@@ -120,6 +123,26 @@ impl Organization {
                 self.revision += 1;
             }
         }
+        // What one pool has given back may be what another waits for. Who of several
+        // gets it in Azure DevOps is not known; here it goes by their numbers.
+        if self.parallel_jobs.has_freed() {
+            let used = self.parallel_jobs.used();
+            for pool in self.pools.values_mut() {
+                pool.assign(self.now);
+            }
+            self.revision += u64::from(self.parallel_jobs.used() != used);
+        }
+    }
+
+    /// How many jobs may be with an agent at once; `None` for no limit.
+    pub(super) fn parallel_jobs_limit(&self) -> Option<u32> {
+        self.parallel_jobs.limit()
+    }
+
+    /// Changes that. Jobs that run go on.
+    pub(super) fn set_parallel_jobs_limit(&mut self, limit: Option<u32>) {
+        self.parallel_jobs.set_limit(limit);
+        self.advance(self.now);
     }
 
     /// Another number than before once something has changed.
@@ -170,7 +193,8 @@ impl Organization {
         self.next_pool += 1;
         self.revision += 1;
         self.pool_names.insert(name.to_lowercase(), id);
-        let pool = Pool::new(id, name, self.rules, self.now);
+        let parallel_jobs = self.parallel_jobs.clone();
+        let pool = Pool::new(id, name, (self.rules, parallel_jobs), self.now);
         self.pools.insert(id, pool);
         Ok(id)
     }

@@ -19,6 +19,7 @@ use super::{
     agent::{Agent, AgentChange, AgentId, NewAgent},
     assignment::Kind,
     job::{Job, NewJobs, Run},
+    parallel::ParallelJobs,
 };
 use crate::{
     domain::{
@@ -38,6 +39,8 @@ pub(in crate::emulator) struct Pool {
     /// Does a job fail at once that no registered agent could ever run?
     pub(in crate::emulator) strict: bool,
     pub(super) rules: Rules,
+    /// Those of the organization.
+    pub(super) parallel_jobs: ParallelJobs,
     pub(super) agents: BTreeMap<AgentId, Agent>,
     pub(super) agent_names: HashMap<String, AgentId>,
     pub(super) idle: BTreeSet<AgentId>,
@@ -98,13 +101,19 @@ pub(super) enum Step {
 // === impl Pool: what is asked ===
 
 impl Pool {
-    pub(super) fn new(id: PoolId, name: &str, rules: Rules, at: Timestamp) -> Self {
+    pub(super) fn new(
+        id: PoolId,
+        name: &str,
+        (rules, parallel_jobs): (Rules, ParallelJobs),
+        at: Timestamp,
+    ) -> Self {
         Self {
             id,
             name: name.into(),
             created_at: at,
             strict: false,
             rules,
+            parallel_jobs,
             agents: BTreeMap::new(),
             agent_names: HashMap::new(),
             idle: BTreeSet::new(),
@@ -311,6 +320,7 @@ impl Pool {
             self.plan(at, what);
         } else {
             job.unassign();
+            self.parallel_jobs.give_back();
             let (id, demands) = (job.id, Arc::clone(&job.demands));
             if let Some(kind) = self.kinds.get_mut(&demands) {
                 kind.waiting.insert(id);

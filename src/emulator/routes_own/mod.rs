@@ -16,6 +16,8 @@
 //!   `{"order":"exit","code":1}`, `{"order":"kill"}`, `{"order":"kill-worker"}`:
 //!   what its listener is to do.
 //! - `POST queues/{id}` `{"pool":"…"}`: a project's queue, which leads there.
+//! - `POST limit` `{"parallelJobs":10}`: how many jobs of all pools may be with an
+//!   agent at once; without the member, or `null`: as many as there are.
 //! - `POST authority` `{"fault":"refuse","lifetimeSeconds":60}`, every member
 //!   optional, `GET authority`: how its tokens are given out.
 //! - `GET requests` · `POST faults` `{"kind":"…","count":N,"route":"…",
@@ -73,6 +75,7 @@ pub(super) fn routes() -> Router<EmulatorHandle> {
             post(pools::order),
         )
         .route("/_emulator/queues/{id}", post(service::add_queue))
+        .route("/_emulator/limit", post(service::set_limit))
         .route("/_emulator/token", post(service::set_token))
         .route(
             "/_emulator/authority",
@@ -95,7 +98,7 @@ pub(super) fn nothing_here(uri: &Uri) -> Response {
         format!(
             "there is nothing at {path}; Azure's routes are below [/ORGANIZATION]/_apis/, the \
              emulator's own are /_emulator/pools/NAME[/jobs|/agents], /_emulator/packages/FILE, \
-             /_emulator/queues/ID, /_emulator/token, /_emulator/authority, /_emulator/requests, \
+             /_emulator/queues/ID, /_emulator/limit, /_emulator/token, /_emulator/authority, /_emulator/requests, \
              /_emulator/faults and /_emulator/clock"
         ),
     )

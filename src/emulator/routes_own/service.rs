@@ -38,6 +38,12 @@ struct QueueBody {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct LimitBody {
+    parallel_jobs: Option<u32>,
+}
+
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TokenBody {
     token: String,
@@ -65,6 +71,12 @@ pub(super) async fn add_queue(
     let number = id.parse();
     let id = number.map_err(|_| Wrong::body(format!("queue {id:?} is no number")))?;
     emulator.add_queue(id, &body.pool)?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+pub(super) async fn set_limit(State(emulator): State<EmulatorHandle>, body: Body) -> Answer {
+    let LimitBody { parallel_jobs } = read(body, true, r#"{"parallelJobs":10}"#).await?;
+    emulator.set_parallel_jobs(parallel_jobs);
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

@@ -19,6 +19,7 @@ use crate::{
         declared::{Declarations, Declared, JobPods, Kind, Strategy},
         job::JobRequest,
         keeper::Keeper,
+        parallel_jobs::Usage,
         placeholder::{CapabilityMap, Registration},
         pool::{Pool, PoolId},
         profile::ScalingObject,
@@ -112,6 +113,10 @@ impl AgentPools for Client {
 
     fn placeholders(self: Arc<Self>) -> Option<Arc<dyn Placeholders>> {
         Some(self)
+    }
+
+    fn parallel_jobs(&self) -> BoxFuture<'_, Reading<Usage>> {
+        self.0.parallel_jobs()
     }
 }
 

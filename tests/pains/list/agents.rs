@@ -1,7 +1,7 @@
 //! Pains of too few agents, too many, and those that are taken away.
 
 use super::{
-    Kept::{By, Later, Partly, Pending, Suite},
+    Kept::{By, Later, Partly, Suite},
     Pain, Part, pain,
 };
 
@@ -185,7 +185,7 @@ pub(super) const TOO_MANY_AGENTS: &[Pain] = &[
         26,
         "More agents than the organization may run jobs at once",
         &["kedacore/keda#5573"],
-        Pending("a cap by the parallel jobs that are free"),
+        By("tests/pains/parallel_jobs.rs::agents_are_started_for_no_more_jobs_than_may_run"),
     ),
     pain(
         27,
