@@ -74,11 +74,6 @@ pub(super) enum Keep {
     PodsUnknown,
     /// Its pod is there.
     PodThere,
-    /// It may yet come back.
-    TooShort {
-        /// For how long it was seen to be offline.
-        seen: Duration,
-    },
 }
 
 /// A suspect that has been one for long enough.
@@ -238,19 +233,20 @@ impl Suspects {
         leftovers
     }
 
-    /// Why an agent of this pool stays, as it was last seen.
+    /// For how long an agent of the pool that was just looked at is a suspect.
+    ///
+    /// # Errors
+    /// Why it is none.
     #[cfg(test)]
-    pub(super) fn keeps(&self, look: &Look, known: Known<'_>, id: AgentId) -> Option<Keep> {
-        let names = names(&look.agents);
-        let agent = look.agents.iter().find(|agent| agent.id == id)?;
-        match pod_of(agent, &look.stand, &names, known) {
-            Err(keep) => Some(keep),
-            Ok(_) => {
-                let suspect = &self.pools.get(&look.stand.key)?.suspects[&id];
-                let seen = look.began.saturating_duration_since(suspect.since);
-                (seen < self.offline_for).then_some(Keep::TooShort { seen })
-            }
-        }
+    pub(super) fn seen(
+        &self,
+        look: &Look,
+        known: Known<'_>,
+        agent: &RegisteredAgent,
+    ) -> Result<Duration, Keep> {
+        pod_of(agent, &look.stand, &names(&look.agents), known)?;
+        let suspect = &self.pools[&look.stand.key].suspects[&agent.id];
+        Ok(look.began.saturating_duration_since(suspect.since))
     }
 }
 
@@ -274,7 +270,6 @@ impl fmt::Display for Keep {
             }
             Self::PodsUnknown => f.write_str("it is not known which pods there are"),
             Self::PodThere => f.write_str("its pod is there"),
-            Self::TooShort { seen } => write!(f, "it was seen offline for {seen:.0?} only"),
         }
     }
 }

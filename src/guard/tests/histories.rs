@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::{
     super::{
         election::Lead,
-        suspects::{Keep, Known, Look, Suspects},
+        suspects::{Known, Look, Suspects},
     },
     field::{JOB, Pool, left, profile},
 };
@@ -221,12 +221,9 @@ proptest! {
                 let lost = lost_for(&history, agent.id);
                 let goes = leftovers.iter().any(|leftover| leftover.id == agent.id);
                 prop_assert_eq!(goes, lost.is_some_and(|lost| lost >= OFFLINE_FOR), "{:?}", agent);
-                // And whoever asks is told why it stays.
-                let keep = suspects.keeps(&look, known, agent.id);
-                prop_assert_eq!(keep.is_some(), !goes);
-                if let (Some(Keep::TooShort { seen }), Some(lost)) = (keep, lost) {
-                    prop_assert_eq!(seen, lost);
-                }
+                // And the time is what it was, or there is a reason.
+                let seen = suspects.seen(&look, known, agent);
+                prop_assert_eq!(seen.ok(), lost);
             }
         }
     }
