@@ -140,7 +140,7 @@ impl Reaping {
         let agent = agent.map_err(|error| error.to_string())?;
         let agent = agent.ok_or_else(|| "it is gone".to_owned())?;
         let before = look.agents.iter().find(|before| before.id == *id);
-        if !before.is_some_and(|before| before.status_changed == agent.status_changed) {
+        if before.is_none_or(|before| before.status_changed != agent.status_changed) {
             return Err("it was online meanwhile".to_owned());
         }
         let pods = self.pods.agent_pods().borrow().clone();

@@ -1,11 +1,7 @@
 //! The writers of agent pools on a real apiserver, with the scaler itself and an
 //! organization over HTTP that fails jobs as Azure DevOps does.
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use azp_harness::Cluster;
 use azp_scaler::{
@@ -31,7 +27,7 @@ use azp_scaler::{
     shutdown::Shutdown,
     telemetry::metrics::{Metrics, WriteOutcome, Writer},
 };
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{net::TcpListener, task::JoinHandle, time::Instant};
 
 use crate::{
     guard::eventually,

@@ -17,6 +17,9 @@ pub(super) const KEEPS: &[Writer] = &[Writer::Placeholders];
 /// As long as nobody may have wanted it before it goes.
 pub(super) const GONE_FOR: u64 = 600;
 
+/// Makes something of the cluster unknown.
+type Doubt = fn(&mut Stands);
+
 pub(super) struct Scene {
     pub(super) pool: Arc<Pool>,
     pub(super) field: Arc<Field>,
@@ -176,9 +179,9 @@ async fn it_goes_once_its_profile_is_gone_for_long_enough() {
 /// Each of these for two hours, and again for as long as half of the time in between.
 #[tokio::test(start_paused = true)]
 async fn on_a_doubt_it_stays() {
-    let doubts: [(&str, fn(&mut Stands)); 3] = [
+    let doubts: [(&str, Doubt); 3] = [
         ("the cluster is not seen", |stands| {
-            stands.is_current = false
+            stands.is_current = false;
         }),
         ("a trigger cannot be read", |stands| {
             stands.unclear.insert(object("ci/linux"));

@@ -20,6 +20,9 @@ const REAPS: &[Writer] = &[Writer::Reaper];
 /// As long as one was seen to be offline before it goes.
 const OFFLINE_FOR: u64 = 600;
 
+/// Makes something of the cluster unknown.
+type Doubt = fn(&mut Stands);
+
 struct Scene {
     pool: Arc<Pool>,
     field: Arc<Field>,
@@ -154,16 +157,16 @@ async fn on_a_doubt_an_agent_stays() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_not_known_of_the_cluster_keeps_all() {
-    let doubts: [(&str, fn(&mut Stands)); 4] = [
+    let doubts: [(&str, Doubt); 4] = [
         ("the cluster is not seen", |stands| {
-            stands.is_current = false
+            stands.is_current = false;
         }),
         ("another namespace is watched", |stands| {
             stands.namespaces = Some(["build".into()].into());
         }),
         ("nobody names the pool", |stands| stands.all.clear()),
         ("no such agents are declared", |stands| {
-            stands.all[0].profiles[0].agents_named = "x".into()
+            stands.all[0].profiles[0].agents_named = "x".into();
         }),
     ];
     for (what, doubt) in doubts {
