@@ -7,6 +7,7 @@ use crate::control_plane;
 use crate::error::{Doing, Error, Result};
 use crate::keeper::Keeper;
 use crate::kubectl::Kubectl;
+use crate::kwok::KwokOptions;
 use crate::node::{Node, NodeOptions};
 use crate::process::{Process, log_tail};
 use crate::start::Parts;
@@ -29,6 +30,9 @@ pub struct Options {
     /// The node, if there is to be one. Without it pods stay Pending, and the
     /// start takes a third of the time.
     pub node: Option<NodeOptions>,
+    /// Nodes that run no process, if there are to be any; beside a real node or
+    /// without one.
+    pub kwok: Option<KwokOptions>,
     /// Is told what the start is at.
     pub progress: fn(&str),
 }
@@ -40,6 +44,7 @@ impl Default for Options {
             directory: None,
             keda: true,
             node: None,
+            kwok: None,
             progress: |_| {},
         }
     }
@@ -311,7 +316,7 @@ impl Cluster {
     /// # Errors
     /// When there is none.
     pub fn stop_api_server(&self) -> Result<()> {
-        self.api_server().map(Process::kill)
+        self.program(control_plane::API_SERVER).map(Process::kill)
     }
 
     /// Starts it again, on the same port, and waits until it is ready.
@@ -319,17 +324,22 @@ impl Cluster {
     /// # Errors
     /// When it does not start, or not in time.
     pub fn start_api_server(&self) -> Result<()> {
-        let api_server = self.api_server()?;
+        let api_server = self.program(control_plane::API_SERVER)?;
         api_server.start_again()?;
         control_plane::until_ready(api_server, &self.kubectl)
     }
 
-    fn api_server(&self) -> Result<&Process> {
+    /// One of the cluster's programs that run beside it, such as `keda-operator`
+    /// where there is no real node: to be killed and started again.
+    ///
+    /// # Errors
+    /// When there is none of that name.
+    pub fn program(&self, name: &str) -> Result<&Process> {
         let mut programs = self.parts.programs.iter();
-        let found = programs.find(|program| program.name() == control_plane::API_SERVER);
+        let found = programs.find(|program| program.name() == name);
         found.ok_or_else(|| Error::Answer {
             what: "the cluster's programs".to_owned(),
-            answer: "no apiserver".to_owned(),
+            answer: format!("no {name}"),
         })
     }
 

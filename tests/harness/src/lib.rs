@@ -5,7 +5,7 @@
 //! kube-proxy run beside them in namespaces of their own, and CoreDNS and KEDA as
 //! pods on it. Without one, KEDA's operator and metrics adapter are processes
 //! too, pods stay Pending, and the replicas of a Deployment are what a test looks
-//! at. Several clusters can run side by side.
+//! at. With kwok there are nodes by the dozen on which pods run by name only. Several clusters can run side by side.
 //!
 //! The invariant: when a [`Cluster`] ends, by [`Cluster::stop`], by a drop, a
 //! panic or a SIGKILL of its owner, nothing of it is left: no process, file,
@@ -23,6 +23,7 @@ mod hex;
 mod keda;
 mod keeper;
 mod kubectl;
+mod kwok;
 mod node;
 mod process;
 mod start;
@@ -34,6 +35,7 @@ pub mod http;
 pub use cluster::{Cluster, Options};
 pub use detached::{Detached, READY, STEP, State};
 pub use error::{Error, Result};
+pub use kwok::{KwokOptions, LABEL as KWOK_LABEL, PLAYED as KWOK_PLAYED, TAINT as KWOK_TAINT};
 pub use node::{Node, NodeOptions, ProgramImage};
 pub use process::Process;
 pub use tools::Tools;

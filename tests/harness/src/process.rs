@@ -82,7 +82,10 @@ impl Process {
     }
 
     /// Starts a program again that was killed, as it was started before.
-    pub(crate) fn start_again(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start_again(&self) -> Result<()> {
         let (child, lines) = spawn(&mut lock(&self.command), &self.name, &self.log)?;
         *lock(&self.child) = child;
         *lock(&self.lines) = lines;

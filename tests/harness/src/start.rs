@@ -13,6 +13,7 @@ use crate::control_plane::{self, Ports, Site};
 use crate::error::{Doing, Error, Result};
 use crate::keda;
 use crate::kubectl::Kubectl;
+use crate::kwok;
 use crate::node::{Node, NodeOptions, Place, keda as keda_pods};
 use crate::process::{Process, log_tail};
 use crate::tools::Tools;
@@ -56,7 +57,11 @@ impl Parts {
         match place.zip(options.node.as_ref()) {
             Some((place, node)) => self.start_with_node(options, &site, kubectl, place, node),
             None => self.start_without_node(options, &site, kubectl),
+        }?;
+        if let Some(wanted) = options.kwok {
+            self.programs.push(kwok::start(&site, kubectl, wanted)?);
         }
+        Ok(())
     }
 
     fn start_without_node(

@@ -111,6 +111,7 @@ mod tests {
             "pause",
             "coredns",
             "keda-webhooks",
+            "kwok",
         ] {
             assert!(
                 tools.version(name).starts_with('v'),

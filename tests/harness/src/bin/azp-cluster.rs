@@ -199,6 +199,7 @@ fn hold(arguments: &Arguments) -> Result<()> {
         directory: Some(arguments.directory.clone()),
         node: arguments.node.clone(),
         keda: arguments.keda,
+        kwok: None,
         // `up` hears this process on its stdout only.
         progress: |step| println!("{STEP}{step}"),
     };
