@@ -21,13 +21,17 @@ check: ## what needs Rust alone: format, lints, tests of the crate
 # The tests of the crate: all but those that need the real parts.
 TESTS := $(patsubst tests/%.rs,%,$(wildcard tests/*.rs)) $(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs))
 # These run programs that `make tools` builds.
-PARTS_TESTS := images charts installed kubernetes promtool keda_oracle real_keda
+PARTS_TESTS := images charts installed kubernetes promtool keda_oracle real_keda churn
 CRATE_TESTS := --lib --bins $(addprefix --test ,$(filter-out $(PARTS_TESTS),$(TESTS)))
 
 .PHONY: test
 test: check tools ## everything, on the real KEDA and Kubernetes too
 	$(CARGO) test --locked --package azp-harness
 	$(CARGO) test --locked $(addprefix --test ,$(PARTS_TESTS)) -- --nocapture
+
+.PHONY: churn
+churn: tools ## 10,000 jobs under drains, rollouts, kills and faults: none is lost (about 50 minutes)
+	AZP_CHURN=long $(CARGO) test --locked --test churn no_job_is_lost -- --nocapture
 
 .PHONY: audit
 audit: ## licences, bans and advisories of the dependencies (wants cargo-deny)
