@@ -128,7 +128,7 @@ impl Agent {
                 return "it has no name";
             }
         };
-        self.note("it listens");
+        self.work.diary.listens(&self.name);
         view.until(&self.name, |agent| agent.is_online).await;
         tokio::select! {
             () = self.is_told() => self.note("told to stop"),
@@ -229,6 +229,7 @@ impl Agent {
         loop {
             let seen = view.agent(&self.name);
             leaving.look(seen.works);
+            self.work.diary.leaves(&self.name, !seen.has_job);
             let step = next(&Sight {
                 worker: seen.works,
                 listener: seen.is_online,
@@ -337,6 +338,8 @@ impl Agent {
     /// `cleanup()`: again and again until the server lets it.
     async fn removes(&self, id: AgentId) {
         loop {
+            let seen = self.work.view.agent(&self.name);
+            self.work.diary.leaves(&self.name, !seen.has_job);
             match self.work.client.remove(self.work.pool_id, id).await {
                 Ok(Removal::Removed | Removal::WasGone) => return,
                 Ok(Removal::Busy { .. }) => self.note("config.sh remove fails: a job runs"),

@@ -25,6 +25,10 @@ pub(crate) struct Diary {
 pub(crate) struct Life {
     pub(crate) kind: Kind,
     pub(crate) begins: Duration,
+    /// When it could have had a job first.
+    listens: Option<Duration>,
+    /// Since when it had no job and was to go.
+    leaves: Option<Duration>,
     /// When its process ended; `None` while it lives.
     pub(crate) ends: Option<Duration>,
     notes: Vec<(Duration, String)>,
@@ -47,6 +51,8 @@ impl Diary {
         let life = Life {
             kind,
             begins,
+            listens: None,
+            leaves: None,
             ends: None,
             notes,
         };
@@ -59,6 +65,23 @@ impl Diary {
             && life.notes.len() < NOTES
         {
             life.notes.push((at, what.into()));
+        }
+    }
+
+    pub(crate) fn listens(&self, agent: &str) {
+        self.note(agent, "it listens");
+        if let Some(life) = lock(&self.lives).get_mut(agent) {
+            life.listens.get_or_insert(self.began.elapsed());
+        }
+    }
+
+    /// It has no job, and is to go. One that gets a job after all begins anew.
+    pub(crate) fn leaves(&self, agent: &str, is_leaving: bool) {
+        if let Some(life) = lock(&self.lives).get_mut(agent) {
+            match is_leaving {
+                true => _ = life.leaves.get_or_insert(self.began.elapsed()),
+                false => life.leaves = None,
+            }
         }
     }
 
@@ -101,6 +124,14 @@ impl Diary {
 }
 
 impl Life {
+    /// Its seconds before it listened, and those in which it only left.
+    pub(crate) fn starting_and_leaving(&self, now: Duration) -> (f64, f64) {
+        let ends = self.ends.unwrap_or(now);
+        let starting = self.listens.unwrap_or(ends).saturating_sub(self.begins);
+        let leaving = ends.saturating_sub(self.leaves.unwrap_or(ends));
+        (starting.as_secs_f64(), leaving.as_secs_f64())
+    }
+
     /// Its seconds; those until `now` where it still lives.
     pub(crate) fn seconds(&self, now: Duration) -> f64 {
         self.ends

@@ -40,6 +40,20 @@ pub(crate) struct Row {
     pub(crate) agent: String,
     /// From being queued to an agent that runs it, in seconds.
     pub(crate) waited: Option<f64>,
+    /// From being given to its agent until it was over, in seconds.
+    worked: f64,
+}
+
+/// What the seconds of agents went into.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Spent {
+    pub(crate) starting: f64,
+    /// Jobs that were lost are not among it.
+    pub(crate) working: f64,
+    pub(crate) leaving: f64,
+    pub(crate) all: f64,
+    /// What the oracle would spend.
+    pub(crate) least: f64,
 }
 
 /// The account of a side.
@@ -53,8 +67,8 @@ pub(crate) struct Account {
     pub(crate) unfinished: usize,
     /// Seconds that jobs waited, the shortest first.
     pub(crate) waits: Vec<f64>,
-    /// The seconds of agents by kind, and the oracle's.
-    pub(crate) agents: BTreeMap<Kind, (f64, f64)>,
+    /// The seconds of agents, by kind.
+    pub(crate) agents: BTreeMap<Kind, Spent>,
     /// How many agents there were.
     pub(crate) lives: usize,
 }
@@ -82,9 +96,20 @@ fn row(job: &Value) -> Result<Row, Failure> {
     Ok(Row {
         id: job["requestId"].as_u64().ok_or("a job without a number")?,
         fate,
+        worked: match (moment("assignTime")?, moment("finishTime")?) {
+            (Some(assigned), Some(finished)) => finished.duration_since(assigned).as_secs_f64(),
+            _ => 0.0,
+        },
         agent: job["agent"].as_str().unwrap_or_default().to_owned(),
         waited,
     })
+}
+
+impl Spent {
+    /// Seconds in which an agent had no job and might have got one.
+    pub(crate) fn idle(&self) -> f64 {
+        self.all - self.starting - self.working - self.leaving
+    }
 }
 
 impl Account {
@@ -99,10 +124,18 @@ impl Account {
         let count = |fate| rows.iter().filter(|row| row.fate == fate).count();
         let mut waits: Vec<f64> = rows.iter().filter_map(|row| row.waited).collect();
         waits.sort_by(f64::total_cmp);
-        let mut agents = BTreeMap::new();
+        let mut agents: BTreeMap<Kind, Spent> = BTreeMap::new();
         for life in lives.values() {
-            let (seconds, _): &mut (f64, f64) = agents.entry(life.kind).or_default();
-            *seconds += life.seconds(now);
+            let (starting, leaving) = life.starting_and_leaving(now);
+            let spent = agents.entry(life.kind).or_default();
+            spent.all += life.seconds(now);
+            spent.starting += starting;
+            spent.leaving += leaving;
+        }
+        for row in rows.iter().filter(|row| row.fate != Fate::Lost) {
+            if let Some(life) = lives.get(&row.agent) {
+                agents.entry(life.kind).or_default().working += row.worked;
+            }
         }
         Account {
             jobs: rows.len(),
@@ -129,20 +162,27 @@ impl Account {
                 Kind::Deploy => oracle::staying(&work, costs),
                 Kind::Build => oracle::one_each(&work, costs),
             };
-            self.agents.entry(kind).or_default().1 = least;
+            self.agents.entry(kind).or_default().least = least;
         }
     }
 
-    /// The seconds of all agents, and the oracle's.
-    pub(crate) fn seconds(&self) -> (f64, f64) {
-        let all = self.agents.values();
-        all.fold((0.0, 0.0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
+    /// The seconds of all agents.
+    pub(crate) fn spent(&self) -> Spent {
+        self.agents
+            .values()
+            .fold(Spent::default(), |sum, one| Spent {
+                starting: sum.starting + one.starting,
+                working: sum.working + one.working,
+                leaving: sum.leaving + one.leaving,
+                all: sum.all + one.all,
+                least: sum.least + one.least,
+            })
     }
 
     /// How much more than the oracle: 1.05 is five in a hundred.
     pub(crate) fn ratio(&self) -> f64 {
-        let (seconds, least) = self.seconds();
-        seconds / least
+        let Spent { all, least, .. } = self.spent();
+        all / least
     }
 
     /// The wait that so many of a hundred jobs did not exceed; 0 without any.

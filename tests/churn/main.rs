@@ -7,7 +7,8 @@
 //! replicas of the scaler as users get it. Azure DevOps is the emulator. Nodes are
 //! kwok's, so that hundreds of agents have room; what is in their pods is played, see
 //! `agents`. `AZP_CHURN=long` is the whole of it, which `make churn` runs; without it the
-//! short form runs, as in `make test`. `AZP_CHURN_SEED` has a run again.
+//! short form runs, as in `make test`. `AZP_CHURN_SEED` has a run again, `AZP_CHURN_JOBS` has
+//! only so many jobs, in as much less time.
 
 #![allow(
     clippy::unwrap_used,
@@ -71,6 +72,13 @@ async fn no_job_is_lost() -> Outcome {
         Ok("long") => LONG,
         Ok("short") | Err(_) => SHORT,
         Ok(other) => return Err(format!("AZP_CHURN is {other:?}; say short or long").into()),
+    };
+    let form = match std::env::var("AZP_CHURN_JOBS") {
+        Ok(jobs) => {
+            let number = jobs.parse();
+            form.part(number.map_err(|_| format!("AZP_CHURN_JOBS is {jobs:?}, no number"))?)
+        }
+        Err(_) => form,
     };
     let seed = match std::env::var("AZP_CHURN_SEED") {
         Ok(seed) => seed

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use crate::{
     chaos::{Amounts, KINDS},
-    ledger::Account,
+    ledger::{Account, Spent},
     load::Kind,
 };
 
@@ -27,7 +27,7 @@ impl Report {
         let mut table = String::from(
             "| | azp-scaler and azp-agent | azure-pipelines and start.sh |\n|---|---|---|\n",
         );
-        let rows: [(&str, fn(&Account) -> String); 12] = [
+        let rows: [(&str, fn(&Account) -> String); 13] = [
             ("jobs", |side| side.jobs.to_string()),
             ("done", |side| side.done.to_string()),
             ("cancelled by their users", |side| {
@@ -45,16 +45,14 @@ impl Report {
                 },
             ),
             ("agents", |side| side.lives.to_string()),
-            ("their seconds", |side| format!("{:.0}", side.seconds().0)),
-            ("the oracle's", |side| format!("{:.0}", side.seconds().1)),
-            ("more than the oracle", |side| per_cent(side.seconds())),
-            ("of which Deployment / ScaledJob", |side| {
-                let of = |kind| side.agents.get(&kind).copied().unwrap_or_default();
-                format!(
-                    "{} / {}",
-                    per_cent(of(Kind::Deploy)),
-                    per_cent(of(Kind::Build))
-                )
+            ("their seconds", |side| format!("{:.0}", side.spent().all)),
+            ("the oracle's", |side| format!("{:.0}", side.spent().least)),
+            ("more than the oracle", |side| more(side.spent())),
+            ("Deployment: more than the oracle", |side| {
+                spent(side, Kind::Deploy)
+            }),
+            ("ScaledJob: more than the oracle", |side| {
+                spent(side, Kind::Build)
             }),
         ];
         for (name, cell) in rows {
@@ -106,23 +104,49 @@ impl Report {
     }
 }
 
-fn per_cent((seconds, least): (f64, f64)) -> String {
-    match least > 0.0 {
-        true => format!("{:+.1} %", (seconds / least - 1.0) * 100.0),
+fn more(spent: Spent) -> String {
+    match spent.least > 0.0 {
+        true => format!("{:+.1} %", (spent.all / spent.least - 1.0) * 100.0),
         false => "–".to_owned(),
     }
+}
+
+/// Of one kind of agents, and into what it went.
+fn spent(side: &Account, kind: Kind) -> String {
+    let spent = side.agents.get(&kind).copied().unwrap_or_default();
+    let Spent {
+        starting,
+        working,
+        leaving,
+        ..
+    } = spent;
+    let idle = spent.idle();
+    format!(
+        "{}: {working:.0} s in jobs, {starting:.0} starting, {idle:.0} idle, {leaving:.0} leaving",
+        more(spent)
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn cost(all: f64) -> Spent {
+        Spent {
+            all,
+            least: 100.0,
+            starting: 10.0,
+            working: 80.0,
+            leaving: 5.0,
+        }
+    }
+
     fn report(change: impl FnOnce(&mut Report)) -> Report {
         let side = Account {
             jobs: 2,
             done: 2,
             waits: vec![1.0, 2.0],
-            agents: [(Kind::Build, (104.0, 100.0))].into(),
+            agents: [(Kind::Build, cost(104.0))].into(),
             ..Account::default()
         };
         let mut report = Report {
@@ -144,7 +168,7 @@ mod tests {
             |report| report.ours.twice = 1,
             |report| report.ours.unfinished = 1,
             |report| report.counted_lost = 1.0,
-            |report| report.ours.agents = [(Kind::Build, (106.0, 100.0))].into(),
+            |report| report.ours.agents = [(Kind::Build, cost(106.0))].into(),
             |report| report.ours.agents.clear(),
         ];
         for (row, change) in table.into_iter().enumerate() {
@@ -164,6 +188,10 @@ mod tests {
         assert!(table.contains("| **lost** | 0 | 9 |"), "{table}");
         assert!(
             table.contains("| more than the oracle | +4.0 % | +4.0 % |"),
+            "{table}"
+        );
+        assert!(
+            table.contains("+4.0 %: 80 s in jobs, 10 starting, 9 idle, 5 leaving"),
             "{table}"
         );
         assert!(table.contains("1.0 / 2.0 / 2.0 / 2.0 s"), "{table}");

@@ -40,6 +40,33 @@ pub(crate) struct Form {
     pub(crate) most: f64,
 }
 
+impl Form {
+    /// The same with so many jobs, as dense as before, and as many deeds in a minute.
+    pub(crate) fn part(self, jobs: usize) -> Form {
+        #[expect(clippy::cast_precision_loss, reason = "some thousands of jobs")]
+        let part = jobs as f64 / self.shape.jobs as f64;
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "some tens of deeds"
+        )]
+        let deeds = self
+            .deeds
+            .map(|amount| (amount as f64 * part).round() as usize);
+        let shape = Shape {
+            jobs,
+            within: self.shape.within.mul_f64(part),
+            ..self.shape
+        };
+        Form {
+            shape,
+            deeds,
+            ..self
+        }
+    }
+}
+
 /// Between two lines that tell how it goes.
 const TOLD: Duration = Duration::from_secs(30);
 
