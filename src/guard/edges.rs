@@ -50,8 +50,10 @@ pub(super) struct Edge {
 
 #[derive(Debug, Default)]
 struct Object {
-    /// What was told and is not over.
-    standing: BTreeMap<Code, u64>,
+    /// What was told and is not over: what it is about, and its number among all.
+    standing: BTreeMap<Code, (u64, u64)>,
+    /// How many were told.
+    count: u64,
     /// What is otherwise than it was told.
     changing: BTreeMap<Code, Changing>,
     /// The latest Events, [`MOST`] of them: what began, if anything, and when.
@@ -139,7 +141,8 @@ impl Object {
     fn told(&mut self, news: &News, now: Instant) {
         let begun = match news {
             News::Is(code, about) => {
-                self.standing.insert(*code, *about);
+                self.count += 1;
+                self.standing.insert(*code, (*about, self.count));
                 Some((*code, *about))
             }
             News::Over(codes) => {
@@ -158,7 +161,7 @@ impl Object {
         for code in TABLE.map(|facts| facts.code) {
             let to = noticed.of(code).map(|notice| notice.about);
             let is_known = to.is_some() || noticed.knows(code);
-            if !is_known || self.standing.get(&code).copied() == to {
+            if !is_known || self.standing.get(&code).map(|(about, _)| *about) == to {
                 self.changing.remove(&code);
                 continue;
             }
@@ -172,17 +175,23 @@ impl Object {
                 *changing = new;
             }
         }
-        // One reason why a pool is not read stands in the place of another, which
-        // is not over by that.
-        let reads = |code: &Code| code.facts().stage == Stage::Jobs;
-        let is_told = |(code, about): (&Code, &u64)| {
-            !reads(code) && noticed.of(*code).is_some_and(|of| of.about == *about)
+        // One reason why a pool is not read stands in the place of those that were
+        // told before it, which are not over by that.
+        let is_reading = |code: &Code| code.facts().stage == Stage::Reading;
+        let holds = |(code, (about, _)): &(&Code, &(u64, u64))| {
+            is_reading(code) && noticed.of(**code).is_some_and(|of| of.about == *about)
         };
-        if self.standing.iter().any(is_told) {
-            let gone = |code: &Code| !reads(code) && noticed.of(*code).is_none();
-            self.standing.retain(|code, _| !gone(code));
-            self.changing.retain(|code, _| !gone(code));
-        }
+        let holding = self.standing.iter().filter(holds);
+        let Some(latest) = holding.map(|(_, (_, count))| *count).max() else {
+            return;
+        };
+        self.standing.retain(|code, (_, count)| {
+            let is_replaced = is_reading(code) && noticed.of(*code).is_none() && *count < latest;
+            if is_replaced {
+                self.changing.remove(code);
+            }
+            !is_replaced
+        });
     }
 
     fn due(&self, noticed: &Noticed, now: Instant) -> Option<Edge> {

@@ -66,12 +66,14 @@ fn shown(news: &News) -> String {
     }
 }
 
-/// Each row: how it is for so many seconds, and what is told meanwhile.
-async fn check(rows: &[(Seen, &[(Code, u64)], u64, &[&str])]) {
+/// How it is for so many seconds, and what is told meanwhile.
+type Row = (Seen, &'static [(Code, u64)], u64, &'static [&'static str]);
+
+async fn check(rows: &[Row]) {
     check_after(Edges::default(), rows).await;
 }
 
-async fn check_after(mut edges: Edges, rows: &[(Seen, &[(Code, u64)], u64, &[&str])]) {
+async fn check_after(mut edges: Edges, rows: &[Row]) {
     for (index, (seen, notices, seconds, expected)) in rows.iter().enumerate() {
         let state = noticed(*seen, notices);
         let told = told(&mut edges, &state, Duration::from_secs(*seconds)).await;
@@ -123,6 +125,20 @@ async fn one_reason_why_a_pool_is_not_read_stands_in_the_place_of_another() {
             &["CredentialExpired 1"],
         ),
         (Jobs, &[], 60, &["over CredentialExpired"]),
+    ])
+    .await;
+}
+
+/// Of two triggers each has its own.
+#[tokio::test(start_paused = true)]
+async fn what_was_told_before_and_goes_on_takes_no_others_place() {
+    let both: &[(Code, u64)] = &[(PoolNotFound, 1), (CredentialExpired, 1)];
+    check(&[
+        (Reading, &[(PoolNotFound, 1)], 60, &["PoolNotFound 1"]),
+        (Reading, both, 60, &["CredentialExpired 1"]),
+        (Reading, &[(PoolNotFound, 1)], 3600, &[]),
+        (Reading, both, 3600, &[]),
+        (Jobs, &[], 60, &["over CredentialExpired PoolNotFound"]),
     ])
     .await;
 }
@@ -184,14 +200,14 @@ async fn whoever_leads_next_goes_on_from_what_was_told() {
     let not_found: &[(Code, u64)] = &[(PoolNotFound, 1)];
     let is = || News::Is(PoolNotFound, 1);
     let over = || News::Over(vec![PoolNotFound]);
-    let rows: &[(Seen, &[(Code, u64)], u64, &[&str])] = &[
+    let rows: &[Row] = &[
         (Nothing, &[], 600, &[]),
         (Reading, not_found, 600, &[]),
         (Jobs, &[], 600, &["over PoolNotFound"]),
     ];
     check_after(past(vec![is()]), rows).await;
     // It was over, and came again while nobody led.
-    let rows: &[(Seen, &[(Code, u64)], u64, &[&str])] = &[
+    let rows: &[Row] = &[
         (Reading, not_found, 600, &[]),
         (Reading, not_found, 600, &["PoolNotFound 1"]),
     ];
