@@ -365,8 +365,8 @@ credentials:
     check(
         &wrong,
         &[
-            "organizations[0].parallelJobs is \"yes please\"; write cap or ignore",
-            "organizations[1].parallelJobs is a number and no text",
+            "organizations[0].parallelJobs: is \"yes please\"; write cap or ignore",
+            "organizations[1].parallelJobs: is a number and no text",
         ],
     );
 }

@@ -197,16 +197,37 @@ pub(super) fn rules() -> Rules {
 }
 
 pub(super) fn bench_of(jobs: Vec<JobRequest>, rules: Rules, addresses: &[&str]) -> Bench {
-    bench_with(jobs, rules, addresses, None)
+    bench_with(jobs, rules, addresses, Extra::default())
 }
 
 /// One that may keep placeholders.
-pub(super) fn bench_with(
-    jobs: Vec<JobRequest>,
-    rules: Rules,
-    addresses: &[&str],
+pub(super) fn bench_keeping(rules: Rules, keeper: Keeper) -> Bench {
+    let extra = Extra {
+        keeper: Some(keeper),
+        ..Extra::default()
+    };
+    bench_with(Vec::new(), rules, &[ADDRESS], extra)
+}
+
+/// One whose numbers are capped by the parallel jobs of the organization.
+pub(super) fn bench_capped(jobs: Vec<JobRequest>, usage: Usage) -> Bench {
+    let extra = Extra {
+        capped: vec![organization()],
+        ..Extra::default()
+    };
+    let bench = bench_with(jobs, rules(), &[ADDRESS], extra);
+    bench.script.usage(Ok(usage));
+    bench
+}
+
+/// What few have.
+#[derive(Default)]
+struct Extra {
     keeper: Option<Keeper>,
-) -> Bench {
+    capped: Vec<OrganizationUrl>,
+}
+
+fn bench_with(jobs: Vec<JobRequest>, rules: Rules, addresses: &[&str], extra: Extra) -> Bench {
     let cluster = Arc::new(Fake {
         declared: watch::Sender::default(),
         job_pods: watch::Sender::default(),
@@ -224,7 +245,8 @@ pub(super) fn bench_with(
             longest_reading: Duration::from_secs(30),
         },
         metrics: Arc::default(),
-    });
+    })
+    .with_capped(extra.capped);
     let busy = Duration::from_secs(5);
     let pools = Pools::new(PoolSettings {
         intervals: Intervals { busy, idle: busy },
@@ -239,7 +261,7 @@ pub(super) fn bench_with(
         max_scaling_objects: 10,
         cluster_required: false,
         addresses: addresses.iter().map(|address| (*address).into()).collect(),
-        keeper,
+        keeper: extra.keeper,
     };
     Bench {
         script,

@@ -1,6 +1,6 @@
 //! Who may write to which pool, and for whom.
 
-use super::bench::{ADDRESS, Bench, bench_with, declared, object, rules};
+use super::bench::{Bench, bench_keeping, declared, object, rules};
 use crate::{
     domain::{
         declared::{Declared, Kind},
@@ -19,7 +19,7 @@ fn bench() -> Bench {
         own_tokens: vec![NamespacePattern::parse("ci").unwrap()],
         ..rules()
     };
-    bench_with(Vec::new(), rules, &[ADDRESS], Some(keeper()))
+    bench_keeping(rules, keeper())
 }
 
 async fn stands(bench: &Bench, of: impl IntoIterator<Item = Declared>) -> Stands {
