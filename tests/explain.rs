@@ -294,7 +294,7 @@ async fn a_cap_is_named_with_its_reason() {
     );
     let (_, told, _) = explain(&server, &["90404"]);
     let reason = "    it waits for a parallel job, and gets an agent when there is one for it: the \
-                  organization has 2, of which 1 are in use\n";
+                  organization has 2, of which 1 is in use\n";
     assert!(told.contains(reason), "{told}");
 }
 

@@ -5,8 +5,6 @@
 //! kind of parallel job is an error; that there is no limit is read only where
 //! the answer speaks of a limit.
 
-use std::future::Future;
-
 use serde::Deserialize;
 
 use super::{Client, record::Record, stream::shape, wire::Text};
@@ -77,12 +75,10 @@ impl Client {
 
     /// Reads it. What comes of it says nothing of the credential: it may be good
     /// for pools and not for this.
-    pub(super) fn usage(&self) -> impl Future<Output = Reading<Usage>> + Send {
-        async move {
-            let mut record = Record::default();
-            let outcome = self.read_usage(&mut record).await;
-            self.told_in_passing(outcome, &record)
-        }
+    pub(super) async fn usage(&self) -> Reading<Usage> {
+        let mut record = Record::default();
+        let outcome = self.read_usage(&mut record).await;
+        self.told_in_passing(outcome, &record)
     }
 }
 

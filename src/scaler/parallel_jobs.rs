@@ -96,11 +96,11 @@ impl Told {
     pub(super) fn why_held(&self, position: usize) -> Option<String> {
         let (share, held) = self.cap.as_ref()?;
         held.has(position).then(|| {
+            let (limit, in_use) = (share.limit, share.in_use());
+            let are = if in_use == 1 { "is" } else { "are" };
             format!(
                 "it waits for a parallel job, and gets an agent when there is one for it: the \
-                 organization has {}, of which {} are in use",
-                share.limit,
-                share.in_use()
+                 organization has {limit}, of which {in_use} {are} in use"
             )
         })
     }
