@@ -1,13 +1,14 @@
 //! The writer of scales: raises a Deployment to what the decision needs, at once.
 //!
 //! May import: its siblings, ports, telemetry. Invariants: it writes on an edge of
-//! the decision upward only, and never a lower number than the Deployment has; what
-//! the decision needs is bounded by `maxReplicaCount` where it was made.
+//! the decision upward only, and for a moment after it where somebody took it back,
+//! and never a lower number than the Deployment has; what the decision needs is
+//! bounded by `maxReplicaCount` where it was made.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{
     at,
@@ -23,8 +24,27 @@ use crate::{
 /// Writes under way at once.
 const AT_ONCE: usize = 8;
 
-/// How often one is tried at once where somebody else was faster.
-const TRIES: u32 = 3;
+/// After how long one is tried again where somebody else was faster. While KEDA takes
+/// a Deployment from 0 to 1 and its first pod comes, that is so several times.
+const AGAIN_AFTER: [Duration; 5] = [
+    Duration::from_millis(5),
+    Duration::from_millis(10),
+    Duration::from_millis(20),
+    Duration::from_millis(50),
+    Duration::from_millis(100),
+];
+
+/// When the Deployment is looked at again after an edge. KEDA 2.21 takes it from 0 to
+/// 1 by what it read a moment before, over whatever it has become since. Kubernetes
+/// 1.37: inside of its tolerance the HPA sets what the Deployment's status says,
+/// which is behind while pods come.
+const LOOKS: [Duration; 5] = [
+    Duration::from_millis(150),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(5),
+    Duration::from_secs(15),
+];
 
 /// After a write that failed, at first.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -53,9 +73,13 @@ struct Edge {
     is_writing: bool,
     failures: u32,
     not_before: Instant,
+    /// When it rose, and how often it was looked at since; `None` where that was
+    /// often enough.
+    risen: Option<(Instant, usize)>,
 }
 
-type Ended = (ScalingObject, u32, bool);
+/// What came of it; no outcome where the Deployment had as many already.
+type Ended = (ScalingObject, u32, Option<WriteOutcome>);
 
 // === impl Edges ===
 
@@ -88,11 +112,15 @@ impl Edges {
                 is_writing: false,
                 failures: 0,
                 not_before: now,
+                risen: None,
             });
             if raise.replicas <= edge.reached {
                 // Going down is KEDA's; from there on, up is an edge again.
                 edge.reached = raise.replicas;
-                continue;
+                let is_due = edge.look_at().is_some_and(|look_at| now >= look_at);
+                if !is_due || raise.replicas == 0 {
+                    continue;
+                }
             }
             if !edge.is_writing && now >= edge.not_before {
                 rising.push((need.object, raise));
@@ -107,12 +135,22 @@ impl Edges {
         }
     }
 
-    fn ended(&mut self, (object, replicas, well): Ended, now: Instant) {
+    fn ended(&mut self, (object, replicas, outcome): Ended, now: Instant) {
         let Some(edge) = self.objects.get_mut(&object) else {
             return;
         };
         edge.is_writing = false;
-        if well {
+        if matches!(
+            outcome,
+            None | Some(WriteOutcome::Done | WriteOutcome::DryRun)
+        ) {
+            let is_edge = replicas > edge.reached;
+            edge.risen = match outcome {
+                // Nothing has become of it.
+                Some(WriteOutcome::DryRun) => None,
+                Some(_) if is_edge => Some((now, 0)),
+                _ => edge.risen.map(|(at, looks)| (at, looks + 1)),
+            };
             edge.reached = replicas;
             edge.failures = 0;
             return;
@@ -123,8 +161,20 @@ impl Edges {
     }
 
     fn next_try(&self, now: Instant) -> Option<Instant> {
-        let moments = self.objects.values().map(|edge| edge.not_before);
+        let moments = self.objects.values().flat_map(|edge| {
+            let not_before = Some(edge.not_before);
+            [not_before, edge.look_at()].into_iter().flatten()
+        });
         moments.filter(|moment| *moment > now).min()
+    }
+}
+
+// === impl Edge ===
+
+impl Edge {
+    fn look_at(&self) -> Option<Instant> {
+        let (at, looks) = self.risen?;
+        Some(at + *LOOKS.get(looks)?)
     }
 }
 
@@ -160,14 +210,14 @@ impl Raising {
                 let (gate, scales) = (self.gate.clone(), Arc::clone(&self.scales));
                 under_way.push(Box::pin(async move {
                     let mut outcome = raised(&gate, &scales, lead, &object, &raise).await;
-                    // The Deployment's status changes while its pods come.
-                    for _ in 1..TRIES {
-                        if outcome == WriteOutcome::Conflict {
-                            outcome = raised(&gate, &scales, lead, &object, &raise).await;
+                    for pause in AGAIN_AFTER {
+                        if outcome != Some(WriteOutcome::Conflict) {
+                            break;
                         }
+                        sleep(pause).await;
+                        outcome = raised(&gate, &scales, lead, &object, &raise).await;
                     }
-                    let well = matches!(outcome, WriteOutcome::Done | WriteOutcome::DryRun);
-                    (object, raise.replicas, well)
+                    (object, raise.replicas, outcome)
                 }));
             }
             look_at = edges.next_try(now).or(look_at);
@@ -175,14 +225,14 @@ impl Raising {
     }
 }
 
-/// Raises one; done too where the Deployment has as many already.
+/// Raises one; nothing comes of it where the Deployment has as many already.
 async fn raised(
     gate: &Gate,
     scales: &Arc<dyn Scales>,
     lead: Lead,
     object: &ScalingObject,
     raise: &Raise,
-) -> WriteOutcome {
+) -> Option<WriteOutcome> {
     let (namespace, deployment) = (&*object.namespace, &*raise.deployment);
     let end = lead.until.min(Instant::now() + LONGEST_WRITE);
     let read = timeout_at(end, scales.scale(namespace, deployment)).await;
@@ -193,7 +243,7 @@ async fn raised(
     });
     let replicas = raise.replicas;
     if read.as_ref().is_ok_and(|scale| scale.replicas >= replicas) {
-        return WriteOutcome::Done;
+        return None;
     }
     let what = format!("deployment {namespace}/{deployment} is raised to {replicas}");
     let write = || -> Attempt<'_, ()> {
@@ -204,5 +254,6 @@ async fn raised(
             written.await
         })
     };
-    gate.write(Writer::DirectScaleUp, lead, &what, write).await
+    let written = gate.write(Writer::DirectScaleUp, lead, &what, write);
+    Some(written.await)
 }

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::world::{Cluster, Record, Replica, pass};
 use crate::telemetry::metrics::{WriteOutcome, Writer};
@@ -38,18 +38,75 @@ async fn a_scale_is_raised_on_the_edge_upward_alone() {
         }
         assert_eq!(cluster.raised(), expected, "{needed}");
     }
-    // KEDA and the HPA have brought it down meanwhile, and there it stays as long
-    // as the decision stays.
-    cluster.set(1);
+}
+
+/// KEDA takes it from 0 to 1 over what it has become, or to 0 by a reading of
+/// another replica's.
+#[tokio::test(start_paused = true)]
+async fn what_is_taken_back_at_once_is_raised_again_and_later_no_more() {
+    let cluster = Cluster::new(0);
+    let _one = leading(&cluster).await;
     cluster.read(&[], Some(4));
-    pass(1).await;
-    assert_eq!(cluster.raised(), [3, 5, 4]);
-    cluster.set(1);
-    for _ in 0..5 {
-        cluster.read(&[], Some(4));
-        pass(1).await;
+    for (after, taken_back_to, expected) in [
+        (100, None, 1),
+        (100, Some(1), 2),
+        (1_000, Some(0), 3),
+        (4_000, None, 3),
+        (5_000, Some(3), 3),
+        (6_000, None, 4),
+        // By now it is KEDA's, as long as the decision stays.
+        (1_000, Some(1), 4),
+        (60_000, None, 4),
+    ] {
+        if let Some(replicas) = taken_back_to {
+            cluster.set(replicas);
+        }
+        sleep(Duration::from_millis(after)).await;
+        assert_eq!(cluster.raised(), vec![4; expected], "{after}");
     }
-    assert_eq!(cluster.raised(), [3, 5, 4]);
+    let tried = *cluster.tried.lock().unwrap();
+    assert_eq!(tried, 6, "once, and five looks");
+}
+
+/// KEDA and the Deployment's controller write to it at the same time.
+#[tokio::test(start_paused = true)]
+async fn where_others_are_faster_it_is_tried_again_within_moments() {
+    let cluster = Cluster::new(0);
+    let _one = leading(&cluster).await;
+    *cluster.conflicts.lock().unwrap() = 5;
+    cluster.read(&[], Some(4));
+    sleep(Duration::from_millis(200)).await;
+    assert_eq!(cluster.raised(), [4]);
+    // For ever, and then it is no matter of moments.
+    *cluster.conflicts.lock().unwrap() = u32::MAX;
+    let before = *cluster.tried.lock().unwrap();
+    cluster.read(&[], Some(5));
+    sleep(Duration::from_millis(900)).await;
+    let tried = *cluster.tried.lock().unwrap() - before;
+    assert_eq!((cluster.raised(), tried), (vec![4], 6));
+}
+
+/// A look goes by what is needed then, and ends with a pause.
+#[tokio::test(start_paused = true)]
+async fn a_look_again_asks_for_no_more_than_is_needed_by_then() {
+    let cluster = Cluster::new(0);
+    let _one = leading(&cluster).await;
+    cluster.read(&[], Some(4));
+    pass(2).await;
+    cluster.set(1);
+    cluster.read(&[], Some(2));
+    pass(4).await;
+    assert_eq!(cluster.raised(), [4, 2]);
+    cluster.set(1);
+    cluster.read(&[], None);
+    pass(60).await;
+    assert_eq!(cluster.raised(), [4, 2]);
+    cluster.read(&[], Some(3));
+    pass(2).await;
+    cluster.set(0);
+    cluster.read(&[], Some(0));
+    pass(60).await;
+    assert_eq!(cluster.raised(), [4, 2, 3]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -126,6 +126,8 @@ pub(super) struct Cluster {
     pub(super) raised: Mutex<Vec<u32>>,
     pub(super) tried: Mutex<u32>,
     pub(super) kept: Mutex<u32>,
+    /// So many raises meet somebody who was faster.
+    pub(super) conflicts: Mutex<u32>,
     /// What is written is seen only when the test says so.
     pub(super) unseen: AtomicBool,
     /// Pods that are there and are not seen.
@@ -160,6 +162,7 @@ impl Cluster {
             raised: Mutex::default(),
             tried: Mutex::default(),
             kept: Mutex::default(),
+            conflicts: Mutex::default(),
             unseen: AtomicBool::new(false),
             hidden: Mutex::default(),
             owners: Arc::default(),
@@ -297,6 +300,11 @@ impl Scales for Cluster {
     ) -> Attempt<'a, ()> {
         Box::pin(async move {
             assert_eq!((namespace, deployment), ("ci", "agents"));
+            let mut conflicts = self.conflicts.lock().unwrap();
+            if *conflicts > 0 {
+                *conflicts -= 1;
+                return Err(WriteError::Conflict);
+            }
             let mut scale = self.scale.lock().unwrap();
             if scale.0.to_string() != *over.version {
                 return Err(WriteError::Conflict);
