@@ -10,11 +10,11 @@ pub mod registrations;
 pub mod stands;
 pub mod writes;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 use secrecy::SecretString;
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
 use self::placeholders::Placeholders;
 use crate::domain::{
@@ -73,6 +73,11 @@ pub trait Cluster: Send + Sync + 'static {
     /// The Jobs of scaled jobs; `None` until all of them have been read once.
     fn job_pods(&self) -> watch::Receiver<Option<Arc<JobCensus>>>;
 
+    /// The Deployments that became larger; none where that is not watched.
+    fn raised(&self) -> watch::Receiver<Arc<Raised>> {
+        watch::Sender::default().subscribe()
+    }
+
     /// For how long by now a part of it has not been seen; `None` while all is.
     fn unseen_for(&self) -> Option<Duration> {
         None
@@ -82,6 +87,9 @@ pub trait Cluster: Send + Sync + 'static {
     /// asked for, then followed, until what this returns is dropped.
     fn token(&self, secret: &SecretRef) -> Arc<dyn Tokens>;
 }
+
+/// When Deployments became larger at last, by whomever: by namespace and name.
+pub type Raised = BTreeMap<(Box<str>, Box<str>), Instant>;
 
 /// A key of a Secret.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

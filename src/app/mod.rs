@@ -219,6 +219,7 @@ async fn cluster(config: &ServeConfig) -> anyhow::Result<Option<Arc<Kubernetes>>
             let of_pods = [Writer::BusyMarks, Writer::Reaper];
             of_pods.iter().any(|writer| guard.writers.contains(writer))
         }),
+        raises: guard.is_some_and(|guard| guard.writers.contains(&Writer::DirectScaleUp)),
     };
     let cluster = Kubernetes::connect(access, settings).await?;
     Ok(Some(Arc::new(cluster)))

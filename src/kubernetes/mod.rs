@@ -7,7 +7,7 @@
 //! for what decisions need.
 //!
 //! [`follow`] watches one kind of objects, [`rows`] says what of them is read,
-//! [`declared`], [`jobs`] with [`census`], [`agent_pods`] and [`tokens`] make of it
+//! [`declared`], [`jobs`] with [`census`], [`agent_pods`], [`raised`] and [`tokens`] make of it
 //! what the ports promise, [`health`] tells how the watches are. [`writes`] is what is written,
 //! and [`events`] what is told.
 
@@ -20,6 +20,7 @@ mod failure;
 mod follow;
 mod health;
 mod jobs;
+mod raised;
 mod rows;
 mod tokens;
 mod writes;
@@ -47,7 +48,7 @@ use crate::{
     config::ClusterAccess,
     domain::declared::{Declarations, Declared, JobCensus, ScalerAddress},
     ports::{
-        Cluster, SecretRef, Tokens,
+        Cluster, Raised, SecretRef, Tokens,
         notices::{Event, Events, News},
         writes::{
             AgentPod, AgentPods, AgentPodsSeen, Annotations, Attempt, Lease, PodName, Scale, Scales,
@@ -69,6 +70,8 @@ pub struct Settings {
     pub read_again_after: Duration,
     /// Are the pods of all scaling objects watched?
     pub agent_pods: bool,
+    /// Are Deployments watched, for when they become larger?
+    pub raises: bool,
 }
 
 /// The cluster, as far as it may be seen.
@@ -79,19 +82,21 @@ pub struct Kubernetes {
     wanted: watch::Sender<WantedJobs>,
     census: watch::Sender<Option<Arc<JobCensus>>>,
     agent_pods: watch::Sender<Option<Arc<AgentPodsSeen>>>,
+    raised: watch::Sender<Arc<Raised>>,
     ledger: Arc<Ledger>,
 }
 
 // === impl Settings ===
 
 impl Default for Settings {
-    /// All namespaces, any address, 30 s, no pods.
+    /// All namespaces, any address, 30 s, no pods and no Deployments.
     fn default() -> Self {
         Self {
             namespaces: None,
             addresses: BTreeSet::new(),
             read_again_after: Duration::from_secs(30),
             agent_pods: false,
+            raises: false,
         }
     }
 }
@@ -129,6 +134,7 @@ impl Kubernetes {
             wanted: watch::Sender::default(),
             census: watch::Sender::new(None),
             agent_pods: watch::Sender::new(None),
+            raised: watch::Sender::default(),
             ledger: Arc::default(),
         })
     }
@@ -154,6 +160,7 @@ impl Kubernetes {
             () = declared::run(client, settings, ledger, told) => {}
             () = jobs::run(client, settings, ledger, wanted, &self.census) => {}
             () = agent_pods::run(client, settings, ledger, declared, pods), if settings.agent_pods => {}
+            () = raised::run(client, settings, ledger, &self.raised), if settings.raises => {}
         }
     }
 
@@ -180,6 +187,11 @@ impl Cluster for Kubernetes {
     /// then.
     fn job_pods(&self) -> watch::Receiver<Option<Arc<JobCensus>>> {
         self.census.subscribe()
+    }
+
+    /// Nobody where [`Settings::raises`] is not set.
+    fn raised(&self) -> watch::Receiver<Arc<Raised>> {
+        self.raised.subscribe()
     }
 
     fn unseen_for(&self) -> Option<Duration> {

@@ -84,6 +84,10 @@ pub(super) struct Jobs;
 #[derive(Clone, Debug)]
 pub(super) struct Pods;
 
+/// Kubernetes' Deployment.
+#[derive(Clone, Debug)]
+pub(super) struct Deployments;
+
 /// Of a scaling object, of either kind.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
@@ -131,6 +135,13 @@ pub(super) struct Trigger {
     pub(super) metric_type: String,
     #[serde(deserialize_with = "texts")]
     pub(super) metadata: BTreeMap<String, String>,
+}
+
+/// Of a Deployment.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct DeploymentSpec {
+    pub(super) replicas: Option<u32>,
 }
 
 /// Of a Job and of a Pod.
@@ -184,6 +195,15 @@ impl Rows for Pods {
     const PLURAL: &'static str = "pods";
     type Spec = IgnoredAny;
     type Status = Status;
+}
+
+impl Rows for Deployments {
+    const GROUP: &'static str = "apps";
+    const VERSION: &'static str = "v1";
+    const KIND: &'static str = "Deployment";
+    const PLURAL: &'static str = "deployments";
+    type Spec = DeploymentSpec;
+    type Status = IgnoredAny;
 }
 
 // === impl Row ===

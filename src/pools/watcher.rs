@@ -43,6 +43,7 @@ pub struct WatchedPool {
     waits: QueueWaits,
     nudged: Notify,
     stale: Notify,
+    wanted: Notify,
     /// When the step that the loop is at should be over, for liveness; a
     /// reading is given the patience of whoever asks.
     due: Mutex<Instant>,
@@ -69,6 +70,7 @@ impl WatchedPool {
             readings,
             nudged: Notify::new(),
             stale: Notify::new(),
+            wanted: Notify::new(),
             due: Mutex::new(Instant::now()),
             retired: CancellationToken::new(),
             ended: CancellationToken::new(),
@@ -129,6 +131,12 @@ impl WatchedPool {
             // Not stored: a reading that is under way is all that is wanted.
             self.stale.notify_waiters();
         }
+    }
+
+    /// Somebody waits for a reading that begins from now on.
+    pub fn read_soon(&self) {
+        // Stored if a reading is under way: that one has begun before.
+        self.wanted.notify_one();
     }
 
     /// Has its watcher ended, since nobody asked?
@@ -246,6 +254,7 @@ impl WatchedPool {
                 pass(may.min(next)).await;
             }
             () = self.stale.notified(), if !failed => pass(read_at + NUDGE_GAP).await,
+            () = self.wanted.notified(), if !failed => pass(read_at + NUDGE_GAP).await,
         }
     }
 

@@ -18,6 +18,7 @@ mod needs;
 mod notices;
 mod parallel_jobs;
 mod pool_decision;
+mod raised;
 mod refusals;
 mod registered;
 mod registry;
@@ -60,8 +61,8 @@ use crate::{
         organization::OrganizationUrl,
         pool::PoolRef,
     },
-    pools::{Found, PoolHandle, PoolKey, Pools, Snapshot, View, WatchedPool},
-    ports::Cluster,
+    pools::{Found, PoolHandle, PoolKey, Pools, Snapshot, WatchedPool},
+    ports::{Cluster, Raised},
 };
 
 /// A first call for a pool waits this long for the first snapshot, so that a
@@ -109,6 +110,8 @@ struct Inner {
     cluster: Option<Arc<dyn Cluster>>,
     /// The Jobs of scaled jobs, where there is a cluster.
     job_pods: Option<watch::Receiver<Option<Arc<JobCensus>>>>,
+    /// When Deployments became larger, where there is a cluster.
+    raised: Option<watch::Receiver<Arc<Raised>>>,
     decisions: Cache<PoolKey, Arc<PoolDecision>>,
     shares: Shares,
 }
@@ -136,6 +139,7 @@ impl Scaler {
             registry: Registry::new(sources, memory, known),
             cluster: cluster.cloned(),
             job_pods: cluster.map(|cluster| cluster.job_pods()),
+            raised: cluster.map(|cluster| cluster.raised()),
             decisions: Cache::builder().time_to_idle(settings.forget_after).build(),
             shares: Shares::default(),
             settings,
@@ -213,10 +217,13 @@ impl Inner {
         self.first_declarations().await;
         let pool = &registered.trigger.pool;
         let Destination { watched, decision } = self.destination(registered).await?;
-        let view = first_view(&watched).await;
+        let latest = self.latest(registered, &watched).await;
         self.first_usage(&watched).await;
-        let snapshot = match (&view.snapshot, view.failure) {
-            (Some(snapshot), _) if !snapshot.is_stale(self.settings.max_stale) => snapshot,
+        let is_good = |snapshot: &Snapshot| {
+            !snapshot.is_stale(self.settings.max_stale) && !latest.is_overtaken(snapshot)
+        };
+        let snapshot = match (&latest.view.snapshot, latest.view.failure.clone()) {
+            (Some(snapshot), _) if is_good(snapshot) => snapshot,
             (snapshot, Some(failure)) => {
                 return Err(Unanswered::Unreadable {
                     pool: pool.to_string(),
@@ -337,16 +344,6 @@ impl Inner {
         };
         self.decisions.get_with_by_ref(watched.key(), new)
     }
-}
-
-async fn first_view(watched: &WatchedPool) -> View {
-    let view = watched.view();
-    if view.is_known() {
-        return view;
-    }
-    let mut views = watched.views();
-    let _ = timeout(FIRST_SNAPSHOT_WAIT, views.wait_for(View::is_known)).await;
-    watched.view()
 }
 
 /// KEDA makes label values of metric names, so only letters, digits and dashes

@@ -8,6 +8,7 @@
 #![allow(clippy::disallowed_types, clippy::disallowed_methods)]
 
 mod changes;
+mod direct_scale_up;
 mod real;
 mod replicas;
 mod scaled_jobs;

@@ -60,7 +60,7 @@ a right to write, so that the apiserver would refuse what the program should not
 # Deployments whose triggers ask to be scaled up directly.
 - apiGroups: [apps]
   resources: [deployments]
-  verbs: [get]
+  verbs: [get, list, watch]
 - apiGroups: [apps]
   resources: [deployments/scale]
   verbs: {{ $writers.dryRun | ternary "[get]" "[get, patch]" }}

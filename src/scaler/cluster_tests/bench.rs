@@ -11,7 +11,7 @@ use std::{
 
 use futures::future::BoxFuture;
 use secrecy::SecretString;
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
 use super::super::*;
 use crate::{
@@ -31,7 +31,7 @@ use crate::{
         scripted::{Says, Script, organization},
     },
     ports::{
-        AgentPools, CredentialUse, Organizations, ReadError, Reading, SecretRef, Tokens,
+        AgentPools, CredentialUse, Organizations, Raised, ReadError, Reading, SecretRef, Tokens,
         placeholders::{Placeholders, Registering},
         registrations::{Asked, Registrations, Removal},
     },
@@ -46,6 +46,7 @@ struct Fake {
     job_pods: watch::Sender<Option<Arc<JobCensus>>>,
     /// Is a part of it not seen?
     is_away: AtomicBool,
+    raised: watch::Sender<Arc<Raised>>,
 }
 
 impl Cluster for Fake {
@@ -60,6 +61,10 @@ impl Cluster for Fake {
     fn unseen_for(&self) -> Option<Duration> {
         let is_away = self.is_away.load(Ordering::SeqCst);
         is_away.then_some(Duration::from_secs(1))
+    }
+
+    fn raised(&self) -> watch::Receiver<Arc<Raised>> {
+        self.raised.subscribe()
     }
 
     fn token(&self, secret: &SecretRef) -> Arc<dyn Tokens> {
@@ -232,6 +237,7 @@ fn bench_with(jobs: Vec<JobRequest>, rules: Rules, addresses: &[&str], extra: Ex
         declared: watch::Sender::default(),
         job_pods: watch::Sender::default(),
         is_away: AtomicBool::default(),
+        raised: watch::Sender::default(),
     });
     let script = Script::new(&[("linux", 27)], Says::Jobs(jobs));
     let forget_after = Duration::from_secs(600);
@@ -326,6 +332,12 @@ impl Bench {
     /// A part of the cluster is not seen any more, or is again.
     pub(super) fn see(&self, all: bool) {
         self.cluster.is_away.store(!all, Ordering::SeqCst);
+    }
+
+    /// Somebody makes the Deployment larger, now.
+    pub(super) fn raise(&self, name: &str) {
+        let raised = [(("ci".into(), name.into()), Instant::now())];
+        self.cluster.raised.send_replace(Arc::new(raised.into()));
     }
 
     pub(super) fn jobs(&self, name: &str, existing: u32, started: u32, ended: &[&str]) {

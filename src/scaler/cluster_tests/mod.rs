@@ -7,6 +7,7 @@ mod bench;
 mod capped;
 mod needs;
 mod notices;
+mod raised;
 mod stands;
 mod strangers;
 
