@@ -52,6 +52,7 @@ struct LimitRow<'a> {
     parallelism_tag: Option<Text<'a>>,
     is_hosted: Option<bool>,
     total_count: Option<i64>,
+    failed_to_reach_all_providers: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -95,6 +96,7 @@ fn read(body: &[u8]) -> Result<Usage, ReadError> {
         parallelism_tag,
         is_hosted,
         total_count,
+        failed_to_reach_all_providers,
     } = row.resource_limit;
     let tag = parallelism_tag.as_deref().unwrap_or(TAG);
     if !tag.eq_ignore_ascii_case(TAG) || is_hosted == Some(true) {
@@ -103,6 +105,12 @@ fn read(body: &[u8]) -> Result<Usage, ReadError> {
             "parallel jobs of private projects on agents of one's own were asked for, and {tag:?} \
              (hosted: {hosted}) came"
         )));
+    }
+    // ASSUMPTION(parallel-jobs-partial): the total is then too small, and no limit.
+    if failed_to_reach_all_providers == Some(true) {
+        return Err(shape(
+            "the service could not add up all parallel jobs (failedToReachAllProviders)",
+        ));
     }
     let requests = row.running_requests.unwrap_or_default();
     let told = u32::try_from(requests.len()).unwrap_or(u32::MAX);
@@ -164,6 +172,9 @@ mod tests {
             Err(other),
         );
         check(&limit(r#""isHosted":true,"totalCount":3"#, ""), Err(other));
+        let partial = |failed| format!(r#""totalCount":3,"failedToReachAllProviders":{failed}"#);
+        check(&limit(&partial(true), ""), Err(other));
+        check(&limit(&partial(false), ""), Ok((Some(3), 0, 0)));
         let bad = r#","usedCount":-1"#;
         check(&limit(r#""totalCount":3"#, bad), Err(other));
         let bad = r#","runningRequests":{"requestId":1}"#;

@@ -6,13 +6,9 @@
 
 use std::{collections::BTreeSet, fmt};
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout_at;
 
-use super::{
-    book::is_wanted,
-    election::Lead,
-    gate::{Gate, LONGEST_WRITE},
-};
+use super::{book::is_wanted, election::Lead, gate::Gate};
 use crate::{
     domain::{
         keeper::Keeper,
@@ -141,7 +137,9 @@ impl Deed {
             return false;
         };
         let stand = place.stand;
-        let end = lead.until.min(Instant::now() + LONGEST_WRITE);
+        let Some(end) = place.gate.end(lead) else {
+            return false;
+        };
         let agent = timeout_at(end, stand.server.agent(place.pool, *id)).await;
         let Ok(Ok(Some(agent))) = agent else {
             return false;

@@ -67,6 +67,13 @@ impl Gate {
         lead.filter(|lead| Instant::now() < lead.until)
     }
 
+    /// When at the latest what was decided in that term has to be done, should it
+    /// begin now; `None` where it may not begin any more.
+    pub(super) fn end(&self, decided: Lead) -> Option<Instant> {
+        let lead = self.lead().filter(|lead| lead.term == decided.term)?;
+        Some(lead.until.min(Instant::now() + LONGEST_WRITE))
+    }
+
     /// Tells when this replica begins or ends to lead.
     pub(super) fn changes(&self) -> watch::Receiver<Option<Lead>> {
         self.inner.lead.clone()
@@ -95,7 +102,7 @@ impl Gate {
         let inner = &self.inner;
         let _writing = inner.writing.read().await;
         // Only now: it may have waited while the Lease was let go.
-        let Some(lead) = self.lead().filter(|lead| lead.term == decided.term) else {
+        let Some(end) = self.end(decided) else {
             return WriteOutcome::NotLeader;
         };
         if inner.dry_run {
@@ -105,7 +112,6 @@ impl Gate {
             );
             return WriteOutcome::DryRun;
         }
-        let end = lead.until.min(Instant::now() + LONGEST_WRITE);
         let (outcome, why) = match timeout_at(end, write()).await {
             Ok(Ok(())) => {
                 tracing::info!(writer = writer.as_str(), "written: {what}");

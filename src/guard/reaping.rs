@@ -15,7 +15,7 @@ use tokio::{
 use super::{
     PoolSettings,
     election::Lead,
-    gate::{Gate, LONGEST_WRITE},
+    gate::Gate,
     suspects::{Known, Leftover, Look, Suspects, names, pod_of},
 };
 use crate::{
@@ -71,17 +71,24 @@ impl Reaping {
                 continue;
             }
             let leftovers = self.leftovers(&mut suspects, lead, &look);
-            tried.retain(|_, term| *term == lead.term);
-            for leftover in leftovers.into_iter().take(MOST) {
-                let key = (look.stand.key.to_string(), leftover.id.0);
-                if tried.contains_key(&key) {
-                    continue;
-                }
+            let of_pool = look.stand.key.to_string();
+            let key = |leftover: &Leftover| (of_pool.clone(), leftover.id.0);
+            // What is left no more needs no memory.
+            tried.retain(|(pool, id), term| {
+                let is_left = leftovers.iter().any(|leftover| leftover.id.0 == *id);
+                *term == lead.term && (*pool != of_pool || is_left)
+            });
+            // So that a dry run names all of them in time.
+            let fresh = leftovers
+                .iter()
+                .filter(|leftover| !tried.contains_key(&key(leftover)));
+            let fresh: Vec<_> = fresh.take(MOST).collect();
+            for leftover in fresh {
                 sleep_until(next).await;
                 next = Instant::now() + BETWEEN;
-                match self.reap(lead, &look, &leftover).await {
+                match self.reap(lead, &look, leftover).await {
                     Ok(WriteOutcome::DryRun) => {
-                        tried.insert(key, lead.term);
+                        tried.insert(key(leftover), lead.term);
                     }
                     // What is refused once is refused each time.
                     Ok(WriteOutcome::Forbidden | WriteOutcome::NotLeader) => break,
@@ -112,7 +119,10 @@ impl Reaping {
         leftover: &Leftover,
     ) -> Result<WriteOutcome, Stays> {
         let Leftover { id, pod, seen } = leftover;
-        let end = lead.until.min(Instant::now() + LONGEST_WRITE);
+        // The Lease was renewed since the look came, where it is still led.
+        let Some(end) = self.gate.end(lead) else {
+            return Ok(WriteOutcome::NotLeader);
+        };
         let asked = timeout_at(end, self.is_left(look, leftover)).await;
         asked.unwrap_or_else(|_| Err("no answer in time".to_owned()))?;
         let what = format!(

@@ -184,13 +184,19 @@ impl Kept {
         if self.pods.remove(name).is_some() && is_named(named, name) {
             self.ended.push_back((now, name.clone()));
         }
+        self.forget(now);
     }
 
-    fn of(&mut self, named: &Named, now: Instant) -> AgentPodsSeen {
+    /// Also while nothing is told, since a list does not come.
+    fn forget(&mut self, now: Instant) {
         let is_old = |(at, _): &(Instant, PodName)| *at + ENDED_FOR <= now;
         while self.ended.front().is_some_and(is_old) || self.ended.len() > MOST_ENDED {
             self.ended.pop_front();
         }
+    }
+
+    fn of(&mut self, named: &Named, now: Instant) -> AgentPodsSeen {
+        self.forget(now);
         let pods = self.pods.iter().filter(|(name, _)| is_named(named, name));
         let ended = self.ended.iter().map(|(at, name)| (name.clone(), *at));
         AgentPodsSeen {

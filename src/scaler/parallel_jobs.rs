@@ -352,8 +352,13 @@ impl Inner {
 
 fn askers(decided: &Decided) -> Vec<Asker> {
     let triggers = decided.triggers.iter();
-    let asker = |registered: &Arc<Registered>| Asker {
-        jobs_per_agent: registered.trigger.jobs_per_agent,
+    let asker = |registered: &Arc<Registered>| {
+        let declared = registered.declared.as_ref();
+        Asker {
+            jobs_per_agent: registered.trigger.jobs_per_agent,
+            starts_none: declared
+                .is_some_and(|declared| declared.paused || declared.scaling_out_paused),
+        }
     };
     triggers.map(asker).collect()
 }

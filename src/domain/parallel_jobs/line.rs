@@ -21,6 +21,9 @@ pub struct Asker {
     /// Jobs for each agent, which runs one at a time: of so many, one at once
     /// needs a parallel job.
     pub jobs_per_agent: u32,
+    /// Is it paused, so that nobody starts agents for its jobs? They keep no parallel
+    /// job from others.
+    pub starts_none: bool,
 }
 
 /// The jobs of one pool that use a parallel job or could.
@@ -249,11 +252,12 @@ impl<'a> Counters<'a> {
             for contender in counting.drain(..) {
                 let number = taken[contender];
                 taken[contender] += 1;
-                let per_agent = self.askers[contender].jobs_per_agent.max(1);
+                let asker = self.askers[contender];
+                let per_agent = asker.jobs_per_agent.max(1);
                 turns.push(Turn {
                     contender,
                     leads: number.is_multiple_of(per_agent),
-                    beyond: number >= self.room[contender],
+                    beyond: asker.starts_none || number >= self.room[contender],
                 });
             }
             if !turns.is_empty() {

@@ -19,6 +19,7 @@ fn plain(running: u64, queued: u64, per_agent: u32, most: Option<u32>) -> Watche
             },
             limit: most,
             per_agent,
+            starts_none: false,
         }],
         jobs: running.chain(queued).collect(),
     }
@@ -92,6 +93,30 @@ fn what_a_trigger_could_not_have_anyway_uses_none() {
     // Two could be had, and there is one for each: KEDA cuts the rest by itself.
     check(small.clone(), 3, &[], 10);
     check(small, 2, &[], 2);
+}
+
+/// Its jobs came first, and nobody starts agents for them.
+#[test]
+fn a_trigger_that_is_paused_keeps_none_from_others() {
+    for (starts_none, expected) in [(false, 0), (true, 2)] {
+        let mut first = plain(0, 5, 1, None);
+        first.triggers[0].starts_none = starts_none;
+        let mut second = plain(0, 4, 1, None);
+        second.id = PoolId(28);
+        for job in &mut second.jobs {
+            job.id.0 += 100;
+        }
+        let of = Organization {
+            pools: vec![first, second],
+            usage: Usage {
+                limit: Some(2),
+                ..Usage::default()
+            },
+        };
+        let numbers = of.numbers();
+        let second = numbers.iter().find(|number| number.0 == 28).unwrap();
+        assert_eq!(second.3, expected, "{starts_none}");
+    }
 }
 
 #[test]

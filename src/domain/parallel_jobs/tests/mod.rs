@@ -27,6 +27,7 @@ struct Trigger {
     profile: Profile,
     limit: Option<u32>,
     per_agent: u32,
+    starts_none: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -71,6 +72,7 @@ impl Watched {
     fn askers(&self) -> Vec<Asker> {
         let asker = |trigger: &Trigger| Asker {
             jobs_per_agent: trigger.per_agent,
+            starts_none: trigger.starts_none,
         };
         self.triggers.iter().map(asker).collect()
     }
@@ -172,6 +174,7 @@ fn trigger() -> impl Strategy<Value = Trigger> {
             },
             limit,
             per_agent,
+            starts_none: false,
         },
     )
 }
