@@ -18,7 +18,7 @@ use tokio::{sync::watch, time::Instant};
 
 use self::placeholders::Placeholders;
 use crate::domain::{
-    declared::{Declarations, JobCensus},
+    declared::{Declarations, JobCensus, LeavingPods},
     job::JobRequest,
     organization::OrganizationUrl,
     parallel_jobs::Usage,
@@ -64,7 +64,7 @@ pub struct Standing {
     pub expires: Option<f64>,
 }
 
-/// What the cluster knows of scaling objects. Both are last states: while the
+/// What the cluster knows of scaling objects. All are last states: while the
 /// cluster cannot be asked, the last that was seen stays.
 pub trait Cluster: Send + Sync + 'static {
     /// The scaling objects; `None` until all of them have been read once.
@@ -77,6 +77,11 @@ pub trait Cluster: Send + Sync + 'static {
     fn raised(&self) -> watch::Receiver<Arc<Raised>> {
         watch::Sender::default().subscribe()
     }
+
+    /// The pods of Deployments that are going; `None` where pods are not watched, and
+    /// until all of them have been read once. One that is going never comes back, so
+    /// the last state says too little at the worst.
+    fn leaving_pods(&self) -> watch::Receiver<Option<Arc<LeavingPods>>>;
 
     /// For how long by now a part of it has not been seen; `None` while all is.
     fn unseen_for(&self) -> Option<Duration> {

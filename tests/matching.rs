@@ -194,6 +194,7 @@ fn refusal(keys: &[(&str, &str)], demands: &str, matched: &str) -> Option<String
         placeholder: None,
         limit: None,
         jobs: None,
+        leaving: None,
     };
     let job = JobRequest {
         id: RequestId(1),

@@ -75,6 +75,7 @@ fn contenders(profiles: &[Named], limit: Option<u32>) -> Vec<Contender<'_>> {
             placeholder: None,
             limit,
             jobs: None,
+            leaving: None,
         })
         .collect()
 }

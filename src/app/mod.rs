@@ -220,6 +220,10 @@ async fn cluster(config: &ServeConfig) -> anyhow::Result<Option<Arc<Kubernetes>>
             of_pods.iter().any(|writer| guard.writers.contains(writer))
         }),
         raises: guard.is_some_and(|guard| guard.writers.contains(&Writer::DirectScaleUp)),
+        // Without the marks a Deployment that shrinks may take a busy pod each time,
+        // and a number that went down with it would have it take the next one.
+        leaving_pods: guard
+            .is_some_and(|guard| guard.writers.contains(&Writer::BusyMarks) && !guard.dry_run),
     };
     let cluster = Kubernetes::connect(access, settings).await?;
     Ok(Some(Arc::new(cluster)))

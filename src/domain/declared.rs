@@ -107,6 +107,10 @@ pub struct JobPods {
 /// The Jobs of every `ScaledJob` that has any.
 pub type JobCensus = HashMap<ScalingObject, Arc<JobPods>>;
 
+/// The pods of every Deployment that has any which are going, by name: deleted, though
+/// their agents may finish a job first, or gone since a short while.
+pub type LeavingPods = HashMap<ScalingObject, Arc<BTreeSet<Box<str>>>>;
+
 // === impl Declarations ===
 
 impl Declarations {

@@ -27,6 +27,8 @@ pub struct Number {
     /// Jobs that a Job of the cluster is there for, where the Jobs are known
     /// and KEDA does not take them off by itself.
     backed: Option<u32>,
+    /// Running jobs on pods that are going, which count as replicas no more.
+    leaving: u32,
     /// Queued jobs that are left out, and why, where there are any.
     held: Option<(u32, Cap)>,
 }
@@ -69,6 +71,7 @@ impl Number {
             counting: profile.counting,
             warm_agents: profile.warm_agents,
             backed: None,
+            leaving: 0,
             held: None,
         }
     }
@@ -96,12 +99,31 @@ impl Number {
         self
     }
 
+    /// The same, where it is known how many of the running jobs are on pods that are
+    /// going already.
+    ///
+    /// Kubernetes: a ReplicaSet, and so the autoscaler, does not count a pod with a
+    /// `deletionTimestamp`; an agent for its job would be one more, and idle. Of no
+    /// meaning but for [`Counting::Unfinished`].
+    #[must_use]
+    pub const fn with_leaving(mut self, jobs: u32) -> Self {
+        if matches!(self.counting, Counting::Unfinished) {
+            self.leaving = if jobs < self.tally.running {
+                jobs
+            } else {
+                self.tally.running
+            };
+        }
+        self
+    }
+
     /// The number itself.
     #[must_use]
     pub fn value(&self) -> u64 {
         let parts = self.parts().into_iter().flatten();
         let sum: u64 = parts.map(|(count, _)| u64::from(count)).sum();
-        sum.saturating_sub(u64::from(self.backed.unwrap_or(0)))
+        let backed = u64::from(self.backed.unwrap_or(0));
+        sum.saturating_sub(backed + u64::from(self.leaving))
     }
 
     /// The jobs that it was made from.
@@ -144,6 +166,9 @@ impl fmt::Display for Number {
         }
         if let Some(backed) = self.backed {
             write!(f, " - {backed} that have a Job")?;
+        }
+        if self.leaving > 0 {
+            write!(f, " - {} on pods that are going", self.leaving)?;
         }
         let Some((held, Cap { limit, in_use })) = self.held else {
             return Ok(());
@@ -220,6 +245,53 @@ mod tests {
             but(6, 3);
             but(9, 0);
             but(12, 0);
+        }
+    }
+
+    #[test]
+    fn what_runs_on_a_pod_that_is_going_counts_for_a_deployment_no_more() {
+        use Counting::{NotReceived, Unbacked, Unclaimed, Unfinished};
+        let all = "4 queued + 2 assigned + 3 running";
+        let check = |counting, warm_agents, leaving, held, value: u64, told: String| {
+            let profile = Profile {
+                matching: Matching::Any,
+                counting,
+                warm_agents,
+                priority: 0,
+            };
+            let tally = Tally {
+                queued: 4,
+                assigned: 2,
+                running: 3,
+            };
+            let cap = Cap {
+                limit: 10,
+                in_use: 9,
+            };
+            let number = Number::new(&profile, tally).with_leaving(leaving);
+            let number = number.with_held(held, cap);
+            let text = number.to_string();
+            let sum = text.split(';').next().unwrap_or_default();
+            assert_eq!((number.value(), sum), (value, told.as_str()));
+            assert_eq!(number.tally(), tally, "what runs stays known");
+        };
+        check(Unfinished, 0, 0, 0, 9, format!("9 = {all}"));
+        let going = |value, leaving| format!("{value} = {all} - {leaving} on pods that are going");
+        check(Unfinished, 0, 1, 0, 8, going(8, 1));
+        check(Unfinished, 0, 3, 0, 6, going(6, 3));
+        // Never more than run: what waits, and what is warm, stays.
+        check(Unfinished, 0, 7, 0, 6, going(6, 3));
+        let warm = "11 = 4 queued + 2 assigned + 3 running + 5 warm - 3 on pods that are going";
+        check(Unfinished, 5, 3, 0, 11, warm.to_owned());
+        let held = "2 = 0 queued + 2 assigned + 3 running - 3 on pods that are going";
+        check(Unfinished, 0, 3, 4, 2, held.to_owned());
+        let others = [
+            (NotReceived, 6, "6 = 4 queued + 2 assigned"),
+            (Unclaimed, 4, "4 = 4 queued"),
+            (Unbacked, 4, "4 = 4 queued"),
+        ];
+        for (counting, value, told) in others {
+            check(counting, 0, 3, 0, value, told.to_owned());
         }
     }
 

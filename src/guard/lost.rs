@@ -125,6 +125,7 @@ mod tests {
         let pod = AgentPod {
             uid: "u".into(),
             annotations: BTreeMap::new(),
+            is_leaving: false,
         };
         again
             .pods

@@ -81,6 +81,7 @@ mod tests {
             annotations: annotations
                 .map(|(key, value)| ((*key).into(), (*value).into()))
                 .collect(),
+            is_leaving: false,
         }
     }
 

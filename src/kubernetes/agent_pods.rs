@@ -1,4 +1,5 @@
-//! The pods of scaling objects, as far as the guard needs them.
+//! The pods of scaling objects, as far as the guard needs them, and which pods of
+//! Deployments are going.
 //!
 //! May import: its siblings, ports, domain. Invariants: nothing is told before every
 //! list has come; a pod has ended only where it was there and was then seen to have
@@ -6,7 +7,7 @@
 //! has not.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -25,7 +26,10 @@ use super::{
     rows::{MARKS, Pods, Row},
 };
 use crate::{
-    domain::declared::Declarations,
+    domain::{
+        declared::{Declarations, Kind, LeavingPods},
+        profile::ScalingObject,
+    },
     ports::writes::{AgentPod, AgentPodsSeen, PodName},
 };
 
@@ -53,11 +57,23 @@ struct Kept {
     /// Those of anybody that have not ended: which are agents', the scaling objects
     /// say, and those come and go.
     pods: BTreeMap<PodName, Arc<AgentPod>>,
-    ended: VecDeque<(Instant, PodName)>,
+    ended: VecDeque<Ended>,
+}
+
+/// A pod that has ended.
+#[derive(Debug)]
+struct Ended {
+    at: Instant,
+    name: PodName,
+    /// Was it going before?
+    was_leaving: bool,
 }
 
 /// The names that agents' pods begin with, by namespace.
 type Named = BTreeSet<(Box<str>, Box<str>)>;
+
+/// Those of them that are of Deployments, with whose they are.
+type Deployments = BTreeMap<(Box<str>, Box<str>), Vec<ScalingObject>>;
 
 /// A change, with the namespace of its list.
 type News = (Option<Box<str>>, Change<Seen>);
@@ -69,6 +85,7 @@ pub(super) async fn run(
     ledger: &Arc<Ledger>,
     mut declared: watch::Receiver<Option<Arc<Declarations>>>,
     told: &watch::Sender<Option<Arc<AgentPodsSeen>>>,
+    leaving: &watch::Sender<Option<Arc<LeavingPods>>>,
 ) {
     let mut changes: SelectAll<BoxStream<'static, News>> = SelectAll::new();
     let mut awaited = BTreeSet::new();
@@ -86,6 +103,7 @@ pub(super) async fn run(
     }
     let mut kept = Kept::default();
     let mut named = Named::new();
+    let mut deployments = Deployments::new();
     let mut due = None;
     loop {
         tokio::select! {
@@ -96,18 +114,15 @@ pub(super) async fn run(
             Ok(()) = declared.changed() => {
                 let latest = declared.borrow_and_update().clone();
                 named = latest.as_deref().map(names).unwrap_or_default();
+                deployments = latest.as_deref().map(of_deployments).unwrap_or_default();
             }
             () = at(due) => {
                 due = None;
                 let now = Instant::now();
-                let seen = kept.of(&named, now);
-                told.send_if_modified(|before| {
-                    let is_news = before.as_deref() != Some(&seen);
-                    if is_news {
-                        *before = Some(Arc::new(seen));
-                    }
-                    is_news
-                });
+                tell(told, kept.of(&named, now));
+                if settings.leaving_pods {
+                    tell(leaving, kept.leaving(&named, &deployments));
+                }
                 continue;
             }
         }
@@ -115,6 +130,17 @@ pub(super) async fn run(
             due.get_or_insert_with(|| Instant::now() + TOGETHER);
         }
     }
+}
+
+/// Where it is any news.
+fn tell<T: PartialEq>(told: &watch::Sender<Option<Arc<T>>>, now: T) {
+    told.send_if_modified(|before| {
+        let is_news = before.as_deref() != Some(&now);
+        if is_news {
+            *before = Some(Arc::new(now));
+        }
+        is_news
+    });
 }
 
 fn names(declarations: &Declarations) -> Named {
@@ -127,12 +153,30 @@ fn names(declarations: &Declarations) -> Named {
         .collect()
 }
 
-/// Is it an agent's?
-fn is_named(named: &Named, pod: &PodName) -> bool {
-    let dashes = pod.name.match_indices('-');
+fn of_deployments(declarations: &Declarations) -> Deployments {
+    let mut deployments = Deployments::new();
+    for declared in declarations.objects.values() {
+        if declared.kind == Kind::ScaledObject && declared.deployment.is_some() {
+            let namespace = declared.object.namespace.clone();
+            let begins = (namespace, declared.agents_named.clone());
+            let objects = deployments.entry(begins).or_default();
+            objects.push(declared.object.clone());
+        }
+    }
+    deployments
+}
+
+/// What its name begins with, where it is an agent's: the longest of the names that fit.
+fn owner(named: &Named, pod: &PodName) -> Option<(Box<str>, Box<str>)> {
+    let dashes = pod.name.rmatch_indices('-');
     dashes
         .map(|(dash, _)| (pod.namespace.clone(), pod.name[..dash].into()))
-        .any(|begins| named.contains(&begins))
+        .find(|begins| named.contains(begins))
+}
+
+/// Is it an agent's?
+fn is_named(named: &Named, pod: &PodName) -> bool {
+    owner(named, pod).is_some()
 }
 
 fn seen(row: &Row<Pods>) -> Seen {
@@ -142,6 +186,7 @@ fn seen(row: &Row<Pods>) -> Seen {
         pod: Arc::new(AgentPod {
             uid: row.metadata.uid.as_deref().unwrap_or_default().into(),
             annotations: MARKS.into_iter().filter_map(annotation).collect(),
+            is_leaving: row.is_going(),
         }),
         has_ended: row.has_ended(),
     }
@@ -159,20 +204,23 @@ impl Kept {
                 let names = self.pods.keys();
                 let gone = names.filter(|name| of_list(name) && !listed.contains(name));
                 let gone: Vec<_> = gone.cloned().collect();
-                gone.iter().for_each(|name| self.lose(name, named, now));
+                gone.iter()
+                    .for_each(|name| self.lose(name, false, named, now));
                 for seen in all {
                     self.set(seen, named, now);
                 }
             }
             Change::Is(seen) => self.set(seen, named, now),
-            Change::Gone(seen) => self.lose(&seen.name, named, now),
+            Change::Gone(seen) => self.lose(&seen.name, seen.pod.is_leaving, named, now),
         }
     }
 
     fn set(&mut self, seen: Seen, named: &Named, now: Instant) {
         let before = self.pods.get(&seen.name);
-        if seen.has_ended || before.is_some_and(|before| before.uid != seen.pod.uid) {
-            self.lose(&seen.name, named, now);
+        let is_another = before.is_some_and(|before| before.uid != seen.pod.uid);
+        if seen.has_ended || is_another {
+            let is_leaving = seen.pod.is_leaving && !is_another;
+            self.lose(&seen.name, is_leaving, named, now);
         }
         if !seen.has_ended {
             self.pods.insert(seen.name, seen.pod);
@@ -180,16 +228,21 @@ impl Kept {
     }
 
     /// One that was not there has not ended now.
-    fn lose(&mut self, name: &PodName, named: &Named, now: Instant) {
-        if self.pods.remove(name).is_some() && is_named(named, name) {
-            self.ended.push_back((now, name.clone()));
+    fn lose(&mut self, name: &PodName, is_leaving: bool, named: &Named, now: Instant) {
+        let before = self.pods.remove(name);
+        if let Some(before) = before.filter(|_| is_named(named, name)) {
+            self.ended.push_back(Ended {
+                at: now,
+                name: name.clone(),
+                was_leaving: is_leaving || before.is_leaving,
+            });
         }
         self.forget(now);
     }
 
     /// Also while nothing is told, since a list does not come.
     fn forget(&mut self, now: Instant) {
-        let is_old = |(at, _): &(Instant, PodName)| *at + ENDED_FOR <= now;
+        let is_old = |ended: &Ended| ended.at + ENDED_FOR <= now;
         while self.ended.front().is_some_and(is_old) || self.ended.len() > MOST_ENDED {
             self.ended.pop_front();
         }
@@ -198,7 +251,8 @@ impl Kept {
     fn of(&mut self, named: &Named, now: Instant) -> AgentPodsSeen {
         self.forget(now);
         let pods = self.pods.iter().filter(|(name, _)| is_named(named, name));
-        let ended = self.ended.iter().map(|(at, name)| (name.clone(), *at));
+        let ended = self.ended.iter();
+        let ended = ended.map(|ended| (ended.name.clone(), ended.at));
         AgentPodsSeen {
             pods: pods
                 .map(|(name, pod)| (name.clone(), Arc::clone(pod)))
@@ -207,81 +261,32 @@ impl Kept {
             named: named.clone(),
         }
     }
+
+    /// Pods of Deployments that are going, and those that were and have gone of late:
+    /// Azure DevOps may call their jobs running for a moment yet, in which they would
+    /// count again.
+    fn leaving(&self, named: &Named, deployments: &Deployments) -> LeavingPods {
+        let here = self.pods.iter().filter(|(_, pod)| pod.is_leaving);
+        let here = here.map(|(name, _)| name);
+        let gone = self.ended.iter().filter(|ended| ended.was_leaving);
+        let gone = gone.map(|ended| &ended.name);
+        // One that is there again under its name is another.
+        let gone = gone.filter(|name| !self.pods.contains_key(name));
+        let mut leaving: HashMap<ScalingObject, BTreeSet<Box<str>>> = HashMap::new();
+        for pod in here.chain(gone) {
+            let objects = owner(named, pod).and_then(|begins| deployments.get(&begins));
+            for object in objects.into_iter().flatten() {
+                let pods = leaving.entry(object.clone()).or_default();
+                pods.insert(pod.name.clone());
+            }
+        }
+        let leaving = leaving.into_iter();
+        leaving
+            .map(|(object, pods)| (object, Arc::new(pods)))
+            .collect()
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn pod(namespace: &str, name: &str, uid: &str, has_ended: bool) -> Seen {
-        Seen {
-            name: PodName::new(namespace, name),
-            pod: Arc::new(AgentPod {
-                uid: uid.into(),
-                annotations: BTreeMap::new(),
-            }),
-            has_ended,
-        }
-    }
-
-    fn named() -> Named {
-        let names = [("ci", "agents"), ("build", "a-b")];
-        names
-            .map(|(namespace, name)| (namespace.into(), name.into()))
-            .into()
-    }
-
-    #[test]
-    fn a_pod_is_an_agents_by_the_beginning_of_its_name() {
-        for (namespace, name, expected) in [
-            ("ci", "agents-7f9c-x1", true),
-            ("ci", "agents-1", true),
-            ("ci", "agents", false),
-            ("ci", "agents2-1", false),
-            ("build", "a-b-c", true),
-            ("build", "a-c", false),
-            ("build", "agents-1", false),
-        ] {
-            let got = is_named(&named(), &PodName::new(namespace, name));
-            assert_eq!(got, expected, "{namespace}/{name}");
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_pod_has_ended_only_where_it_was_seen_to() {
-        let now = Instant::now();
-        let mut kept = Kept::default();
-        let mut take = |namespace, change| {
-            kept.take(namespace, change, &named(), now);
-            kept.of(&named(), now)
-        };
-        let one = |has_ended| pod("ci", "agents-1", "u", has_ended);
-        let other = || pod("build", "a-b-1", "v", false);
-        // What had ended before it was known tells nothing.
-        let seen = take(
-            None,
-            Change::All(vec![pod("ci", "agents-0", "u", true), one(false)]),
-        );
-        assert_eq!((seen.pods.len(), seen.ended.len()), (1, 0));
-        let seen = take(Some("build"), Change::All(vec![other()]));
-        assert_eq!((seen.pods.len(), seen.ended.len()), (2, 0));
-        // A list of another namespace says nothing of it.
-        let seen = take(Some("build"), Change::All(vec![]));
-        assert_eq!(seen.ended.into_keys().collect::<Vec<_>>(), [other().name]);
-        let seen = take(None, Change::Is(one(true)));
-        assert!(seen.ended.contains_key(&one(true).name) && seen.pods.is_empty());
-        // Another of the same name.
-        take(None, Change::Is(one(false)));
-        let seen = take(None, Change::Is(pod("ci", "agents-1", "w", false)));
-        assert_eq!((seen.pods.len(), seen.ended.len()), (1, 2));
-        // Whose scaling object is gone.
-        kept.take(
-            None,
-            Change::Gone(pod("ci", "agents-1", "w", false)),
-            &Named::new(),
-            now,
-        );
-        assert_eq!(kept.ended.len(), 3);
-        assert!(kept.of(&named(), now + ENDED_FOR).ended.is_empty());
-    }
-}
+#[path = "agent_pods_tests.rs"]
+mod tests;

@@ -46,7 +46,7 @@ use self::{
 };
 use crate::{
     config::ClusterAccess,
-    domain::declared::{Declarations, Declared, JobCensus, ScalerAddress},
+    domain::declared::{Declarations, Declared, JobCensus, LeavingPods, ScalerAddress},
     ports::{
         Cluster, Raised, SecretRef, Tokens,
         notices::{Event, Events, News},
@@ -72,6 +72,8 @@ pub struct Settings {
     pub agent_pods: bool,
     /// Are Deployments watched, for when they become larger?
     pub raises: bool,
+    /// And is it told which pods of Deployments are going? Only where pods are watched.
+    pub leaving_pods: bool,
 }
 
 /// The cluster, as far as it may be seen.
@@ -83,6 +85,7 @@ pub struct Kubernetes {
     census: watch::Sender<Option<Arc<JobCensus>>>,
     agent_pods: watch::Sender<Option<Arc<AgentPodsSeen>>>,
     raised: watch::Sender<Arc<Raised>>,
+    leaving: watch::Sender<Option<Arc<LeavingPods>>>,
     ledger: Arc<Ledger>,
 }
 
@@ -97,6 +100,7 @@ impl Default for Settings {
             read_again_after: Duration::from_secs(30),
             agent_pods: false,
             raises: false,
+            leaving_pods: false,
         }
     }
 }
@@ -135,6 +139,7 @@ impl Kubernetes {
             census: watch::Sender::new(None),
             agent_pods: watch::Sender::new(None),
             raised: watch::Sender::default(),
+            leaving: watch::Sender::new(None),
             ledger: Arc::default(),
         })
     }
@@ -154,12 +159,12 @@ impl Kubernetes {
         };
         let wanted = self.wanted.subscribe();
         let declared = self.declared.subscribe();
-        let pods = &self.agent_pods;
+        let (pods, leaving) = (&self.agent_pods, &self.leaving);
         tokio::select! {
             () = shutdown.stop() => {}
             () = declared::run(client, settings, ledger, told) => {}
             () = jobs::run(client, settings, ledger, wanted, &self.census) => {}
-            () = agent_pods::run(client, settings, ledger, declared, pods), if settings.agent_pods => {}
+            () = agent_pods::run(client, settings, ledger, declared, pods, leaving), if settings.agent_pods => {}
             () = raised::run(client, settings, ledger, &self.raised), if settings.raises => {}
         }
     }
@@ -192,6 +197,10 @@ impl Cluster for Kubernetes {
     /// Nobody where [`Settings::raises`] is not set.
     fn raised(&self) -> watch::Receiver<Arc<Raised>> {
         self.raised.subscribe()
+    }
+
+    fn leaving_pods(&self) -> watch::Receiver<Option<Arc<LeavingPods>>> {
+        self.leaving.subscribe()
     }
 
     fn unseen_for(&self) -> Option<Duration> {

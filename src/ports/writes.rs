@@ -111,6 +111,8 @@ pub struct AgentPod {
     pub uid: Box<str>,
     /// Those of its annotations that the guard may write.
     pub annotations: BTreeMap<Box<str>, Box<str>>,
+    /// Is it going, by its `deletionTimestamp`, though it may still finish a job?
+    pub is_leaving: bool,
 }
 
 /// The pods of the scaling objects.

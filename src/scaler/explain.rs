@@ -31,6 +31,10 @@ use crate::{
 const JOBS_SHOWN: usize = 5_000;
 const JOBS_SHOWN_OF_A_POOL: usize = 1_000;
 
+/// Of a job that runs on a pod which is going.
+const GOING: &str = "its agent's pod is going and is no replica any more, so the Deployment's number leaves it \
+                     out";
+
 /// More refusals than this for one job are summed up.
 const REASONS_SHOWN: usize = 10;
 
@@ -279,6 +283,10 @@ fn jobs(decided: &Told, wanted: &Wanted, shown: usize) -> (Vec<JobStatus>, u64) 
             let mut status = job_status(job, &verdict, decided);
             if let Some(held) = decided.why_held(position) {
                 status.why.insert(0, held);
+            }
+            let mut by = decided.decision.counted_by(job, position, &contenders);
+            if by.any(|index| contenders[index].runs_on_the_way_out(job)) {
+                status.why.push(GOING.to_owned());
             }
             jobs.push(status);
         } else {

@@ -48,7 +48,7 @@ use self::{
     answers::{Answers, Call},
     declarations::Known,
     parallel_jobs::Shares,
-    pool_decision::{Decided, PoolDecision},
+    pool_decision::{Decided, PodsSeen, PoolDecision},
     registered::Registered,
     registry::{Memory, Registry},
     route::Destination,
@@ -56,7 +56,7 @@ use self::{
 };
 use crate::{
     domain::{
-        declared::{JobCensus, ScalerAddress},
+        declared::{JobCensus, LeavingPods, ScalerAddress},
         keeper::Keeper,
         organization::OrganizationUrl,
         pool::PoolRef,
@@ -112,6 +112,8 @@ struct Inner {
     job_pods: Option<watch::Receiver<Option<Arc<JobCensus>>>>,
     /// When Deployments became larger, where there is a cluster.
     raised: Option<watch::Receiver<Arc<Raised>>>,
+    /// The pods of Deployments that are going, where there is a cluster.
+    leaving_pods: Option<watch::Receiver<Option<Arc<LeavingPods>>>>,
     decisions: Cache<PoolKey, Arc<PoolDecision>>,
     shares: Shares,
 }
@@ -140,6 +142,7 @@ impl Scaler {
             cluster: cluster.cloned(),
             job_pods: cluster.map(|cluster| cluster.job_pods()),
             raised: cluster.map(|cluster| cluster.raised()),
+            leaving_pods: cluster.map(|cluster| cluster.leaving_pods()),
             decisions: Cache::builder().time_to_idle(settings.forget_after).build(),
             shares: Shares::default(),
             settings,
@@ -264,8 +267,12 @@ impl Inner {
         asking: Option<&Arc<Registered>>,
     ) -> Arc<Decided> {
         let job_pods = self.job_pods.as_ref();
-        let census = job_pods.and_then(|job_pods| job_pods.borrow().clone());
-        decision.decide(snapshot, asking, census.as_ref(), &self.registry)
+        let leaving = self.leaving_pods.as_ref();
+        let seen = PodsSeen {
+            jobs: job_pods.and_then(|job_pods| job_pods.borrow().clone()),
+            leaving: leaving.and_then(|leaving| leaving.borrow().clone()),
+        };
+        decision.decide(snapshot, asking, &seen, &self.registry)
     }
 
     /// Waits a moment for the cluster, which may well be slower than KEDA's

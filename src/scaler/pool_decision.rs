@@ -1,5 +1,5 @@
 //! The standing decision on one pool: made once for each change of the queue,
-//! of the triggers or of their Jobs, and read by every call.
+//! of the triggers or of their pods, and read by every call.
 //!
 //! May import: its siblings, pools, domain. Invariant: a number that is given
 //! out was decided with every trigger known at that time, and for the queue of
@@ -7,7 +7,7 @@
 //! does not change with who reads it.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError, atomic::Ordering},
     time::Duration,
 };
@@ -19,7 +19,7 @@ use crate::{
     domain::{
         claim::Contender,
         decision::Decision,
-        declared::{JobCensus, JobPods},
+        declared::{JobCensus, JobPods, LeavingPods},
         number::Number,
         pool::{PoolRef, Queue},
     },
@@ -50,7 +50,25 @@ struct State {
     /// Do they alone say what is decided: none that another credential reads
     /// for, and none that makes Jobs?
     plain: bool,
+    /// The pods that are going, when the decision was last found to be made of them.
+    leaving: Option<Arc<LeavingPods>>,
     decided: Option<Arc<Decided>>,
+}
+
+/// What the cluster says of pods, where it is known.
+#[derive(Default)]
+pub(super) struct PodsSeen {
+    pub(super) jobs: Option<Arc<JobCensus>>,
+    pub(super) leaving: Option<Arc<LeavingPods>>,
+}
+
+/// The pods of one trigger, as far as its number depends on them.
+#[derive(PartialEq, Eq)]
+struct Pods {
+    /// Its Jobs, where it makes Jobs and they are known.
+    jobs: Option<Arc<JobPods>>,
+    /// Those that are going, where it scales a Deployment and has any.
+    leaving: Option<Arc<BTreeSet<Box<str>>>>,
 }
 
 /// A decision, with all that it was made from.
@@ -58,8 +76,8 @@ pub(super) struct Decided {
     pub(super) queue: Arc<Queue>,
     pub(super) triggers: Vec<Arc<Registered>>,
     pub(super) decision: Decision,
-    /// The Jobs of each trigger, where it makes Jobs and they are known.
-    jobs: Vec<Option<Arc<JobPods>>>,
+    /// The pods of each trigger.
+    pods: Vec<Pods>,
 }
 
 // === impl PoolDecision ===
@@ -79,6 +97,7 @@ impl PoolDecision {
                 swept_at: None,
                 triggers: Vec::new(),
                 plain: true,
+                leaving: None,
                 decided: None,
             }),
             caps: CapMemory::default(),
@@ -97,7 +116,7 @@ impl PoolDecision {
         &self,
         snapshot: &Snapshot,
         asking: Option<&Arc<Registered>>,
-        census: Option<&Arc<JobCensus>>,
+        seen: &PodsSeen,
         registry: &Registry,
     ) -> Arc<Decided> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -118,18 +137,25 @@ impl PoolDecision {
             state.decided = None;
             self.triggers_changed.send_modify(|version| *version += 1);
         }
-        let jobs =
-            |registered: &Arc<Registered>| jobs_of(registered, census.map(|census| &**census));
-        if let Some(decided) = &state.decided
-            && Arc::ptr_eq(&decided.queue, &snapshot.queue)
-            && (state.plain || decided.is_made_of(self.contending(&state, asking), jobs))
-        {
-            return Arc::clone(decided);
+        let pods = |registered: &Arc<Registered>| Pods::of(registered, seen);
+        let same_leaving = is_same(state.leaving.as_ref(), seen.leaving.as_ref());
+        let standing = state.decided.as_ref().filter(|decided| {
+            Arc::ptr_eq(&decided.queue, &snapshot.queue)
+                && (state.plain && same_leaving
+                    || decided.is_made_of(self.contending(&state, asking), pods))
+        });
+        if let Some(decided) = standing.cloned() {
+            // What was compared once is the same at the next call, at a glance.
+            if !same_leaving {
+                state.leaving.clone_from(&seen.leaving);
+            }
+            return decided;
         }
         let triggers = self.contending(&state, asking).cloned().collect();
         let queue = Arc::clone(&snapshot.queue);
-        let decided = Arc::new(Decided::new(queue, triggers, jobs));
+        let decided = Arc::new(Decided::new(queue, triggers, pods));
         state.decided = Some(Arc::clone(&decided));
+        state.leaving.clone_from(&seen.leaving);
         registry.decisions.fetch_add(1, Ordering::Relaxed);
         decided
     }
@@ -196,34 +222,31 @@ impl Decided {
     fn new(
         queue: Arc<Queue>,
         triggers: Vec<Arc<Registered>>,
-        jobs: impl Fn(&Arc<Registered>) -> Option<Arc<JobPods>>,
+        pods: impl Fn(&Arc<Registered>) -> Pods,
     ) -> Self {
-        let jobs: Vec<_> = triggers.iter().map(jobs).collect();
-        let decision = Decision::new(&queue, &contenders(&triggers, &jobs));
+        let pods: Vec<_> = triggers.iter().map(pods).collect();
+        let decision = Decision::new(&queue, &contenders(&triggers, &pods));
         Self {
             queue,
             triggers,
             decision,
-            jobs,
+            pods,
         }
     }
 
-    /// Was it made of these triggers, with their Jobs as they are?
+    /// Was it made of these triggers, with their pods as they are?
     fn is_made_of<'a>(
         &self,
         triggers: impl Iterator<Item = &'a Arc<Registered>>,
-        jobs: impl Fn(&Arc<Registered>) -> Option<Arc<JobPods>>,
+        pods: impl Fn(&Arc<Registered>) -> Pods,
     ) -> bool {
-        let own = self.triggers.iter().zip(&self.jobs);
+        let own = self.triggers.iter().zip(&self.pods);
         let mut others = triggers;
-        for (registered, own_jobs) in own {
+        for (registered, own_pods) in own {
             let same = others
                 .next()
                 .is_some_and(|other| Arc::ptr_eq(registered, other))
-                && match (own_jobs, jobs(registered)) {
-                    (Some(own), Some(now)) => Arc::ptr_eq(own, &now) || **own == *now,
-                    (own, now) => own.is_none() && now.is_none(),
-                };
+                && *own_pods == pods(registered);
             if !same {
                 return false;
             }
@@ -233,7 +256,7 @@ impl Decided {
 
     /// The contenders, in the order that the decision numbers them.
     pub(super) fn contenders(&self) -> Vec<Contender<'_>> {
-        contenders(&self.triggers, &self.jobs)
+        contenders(&self.triggers, &self.pods)
     }
 
     /// Where the decision has a trigger; `None` where it took no part.
@@ -248,7 +271,7 @@ impl Decided {
         let index = self.index(registered)?;
         let registered = &self.triggers[index];
         let number = self.decision.number(index, &registered.profile);
-        let number = match &self.jobs[index] {
+        let number = match &self.pods[index].jobs {
             Some(jobs) => number.with_backed(registered.backed(jobs)),
             None => number,
         };
@@ -256,14 +279,34 @@ impl Decided {
     }
 }
 
-fn contenders<'a>(
-    triggers: &'a [Arc<Registered>],
-    jobs: &'a [Option<Arc<JobPods>>],
-) -> Vec<Contender<'a>> {
-    let contenders = triggers.iter().zip(jobs);
+fn contenders<'a>(triggers: &'a [Arc<Registered>], pods: &'a [Pods]) -> Vec<Contender<'a>> {
+    let contenders = triggers.iter().zip(pods);
     contenders
-        .map(|(registered, jobs)| registered.contender(jobs.as_deref()))
+        .map(|(registered, pods)| {
+            registered.contender(pods.jobs.as_deref(), pods.leaving.as_deref())
+        })
         .collect()
+}
+
+// === impl Pods ===
+
+impl Pods {
+    fn of(registered: &Registered, seen: &PodsSeen) -> Self {
+        let leaving = seen.leaving.as_ref();
+        let leaving = leaving.and_then(|leaving| leaving.get(&registered.key.object));
+        Self {
+            jobs: jobs_of(registered, seen.jobs.as_deref()),
+            leaving: leaving.filter(|_| registered.counts_replicas()).cloned(),
+        }
+    }
+}
+
+/// At a glance: are they the very same, or none at all?
+fn is_same(one: Option<&Arc<LeavingPods>>, other: Option<&Arc<LeavingPods>>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+        (one, other) => one.is_none() && other.is_none(),
+    }
 }
 
 /// The Jobs of a trigger that makes Jobs, where they are known; that it has none

@@ -4,7 +4,7 @@
 //! changes; an edited trigger is another one.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     fmt,
     hash::{DefaultHasher, Hash as _, Hasher as _},
     sync::{
@@ -212,7 +212,11 @@ impl Registered {
     }
 
     /// Its part in the decision on its pool.
-    pub(super) fn contender<'a>(&'a self, jobs: Option<&'a JobPods>) -> Contender<'a> {
+    pub(super) fn contender<'a>(
+        &'a self,
+        jobs: Option<&'a JobPods>,
+        leaving: Option<&'a BTreeSet<Box<str>>>,
+    ) -> Contender<'a> {
         let declared = self.declared.as_ref();
         let named = declared.map_or(&self.key.object.name, |declared| &declared.agents_named);
         let per_agent = self.trigger.jobs_per_agent;
@@ -226,6 +230,7 @@ impl Registered {
             placeholder: self.trigger.placeholder.as_deref(),
             limit: declared.map(|declared| most(declared).saturating_mul(per_agent)),
             jobs,
+            leaving,
         }
     }
 
@@ -233,6 +238,17 @@ impl Registered {
     pub(super) fn makes_jobs(&self) -> bool {
         let declared = self.declared.as_ref();
         declared.is_some_and(|declared| declared.kind == Kind::ScaledJob)
+    }
+
+    /// Does it count agents for a Deployment, which are no replicas once their pods
+    /// are going? Where a formula or another kind of target is between, nobody knows
+    /// what a smaller number would come to.
+    pub(super) fn counts_replicas(&self) -> bool {
+        let declared = self.declared.as_ref();
+        self.profile.counting == Counting::Unfinished
+            && declared.is_some_and(|declared| {
+                declared.kind == Kind::ScaledObject && declared.deployment.is_some()
+            })
     }
 
     /// For how many jobs there is a Job that KEDA does not take off the number.

@@ -9,7 +9,7 @@ use crate::{
         PoolKey, Snapshot,
         scripted::{self, Says, Script},
     },
-    scaler::pool_decision::PoolDecision,
+    scaler::pool_decision::{PodsSeen, PoolDecision},
 };
 
 const POLL: Duration = Duration::from_secs(30);
@@ -144,7 +144,7 @@ async fn a_decision_knows_a_scaling_object_that_came_back() {
     let after = call(&registry, "linux", "a").unwrap();
     assert!(!Arc::ptr_eq(&before, &after));
     for registered in [&before, &after] {
-        decision.decide(&snapshot, Some(registered), None, &registry);
+        decision.decide(&snapshot, Some(registered), &PodsSeen::default(), &registry);
         let triggers = decision.triggers();
         assert!(triggers.len() == 1 && Arc::ptr_eq(&triggers[0], &after));
     }

@@ -39,6 +39,7 @@ fn the_page_about_matching_tells_what_limits_do() {
             placeholder: None,
             limit: Some(limits[index]),
             jobs: None,
+            leaving: None,
         })
         .collect();
     let mut table = vec![
@@ -138,6 +139,11 @@ fn the_page_about_matching_has_the_number_of_each_strategy() {
             number.value()
         ));
     }
+    let leaving = number(Counting::Unfinished, None).with_leaving(1);
+    table.push(format!(
+        "| … with a job on a pod that is going | {leaving} | {} replicas |",
+        leaving.value()
+    ));
     for (word, strategy, backed) in [
         ("`default`", Strategy::Default, None),
         ("`custom`", Strategy::Custom, None),

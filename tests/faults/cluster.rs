@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use azp_scaler::{
     azure::{Client, ClientSettings, Credential},
     domain::{
-        declared::{Declarations, JobCensus},
+        declared::{Declarations, JobCensus, LeavingPods},
         organization::OrganizationUrl,
     },
     ports::{AgentPools, Cluster, CredentialUse, Organizations, ReadError, SecretRef, Tokens},
@@ -71,6 +71,11 @@ impl Cluster for Fake {
     fn job_pods(&self) -> watch::Receiver<Option<Arc<JobCensus>>> {
         let told = self.told.lock().unwrap();
         told.as_ref().unwrap().job_pods.subscribe()
+    }
+
+    /// Pods are not watched here.
+    fn leaving_pods(&self) -> watch::Receiver<Option<Arc<LeavingPods>>> {
+        watch::Sender::new(None).subscribe()
     }
 
     fn token(&self, secret: &SecretRef) -> Arc<dyn Tokens> {

@@ -75,6 +75,7 @@ impl Watching {
             namespaces: (!namespaces.is_empty()).then_some(named),
             read_again_after: Duration::from_secs(1),
             agent_pods,
+            leaving_pods: agent_pods,
             ..Settings::default()
         };
         let access = ClusterAccess::Kubeconfig(kubeconfig);

@@ -20,7 +20,7 @@ mod set;
 
 use std::{
     cmp::Reverse,
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
 };
 
 pub(super) use self::placeholders::PlaceholderNames;
@@ -55,6 +55,9 @@ pub struct Contender<'a> {
     pub limit: Option<u32>,
     /// Its Jobs, where it makes Jobs and they are known.
     pub jobs: Option<&'a JobPods>,
+    /// Its pods that are going, where it scales a Deployment and they are known. They
+    /// are no replicas any more, so the jobs that they run need none.
+    pub leaving: Option<&'a BTreeSet<Box<str>>>,
 }
 
 /// Who has a job, and how it came to that.
@@ -100,6 +103,14 @@ impl Contender<'_> {
             Reverse(self.profile.priority),
             (self.object, self.trigger),
         )
+    }
+
+    /// Does one of its pods run the job which is going already? A job that is only
+    /// assigned may yet be given back, and would need an agent then.
+    #[must_use]
+    pub fn runs_on_the_way_out(&self, job: &JobRequest) -> bool {
+        let leaving = self.leaving.zip(running_on(job));
+        leaving.is_some_and(|(leaving, agent)| leaving.contains(agent))
     }
 }
 
@@ -176,8 +187,11 @@ fn claim_owned(
         });
         if let Some(Some(owner)) = owner {
             *claim = Claim::Owned(owner.position);
-            let room = &mut objects.room[owner.object];
-            *room = room.saturating_sub(1);
+            // What is going is no replica, and leaves its place to another.
+            if !owner.contender.runs_on_the_way_out(job) {
+                let room = &mut objects.room[owner.object];
+                *room = room.saturating_sub(1);
+            }
         }
     }
 }

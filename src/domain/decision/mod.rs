@@ -6,7 +6,7 @@
 
 mod apart;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use self::apart::CountedApart;
 use super::{
@@ -23,6 +23,8 @@ use super::{
 pub struct Decision {
     claims: Vec<Claim>,
     tallies: Vec<Tally>,
+    /// How many of the running jobs are on pods that are going, for each contender.
+    leaving: Vec<u32>,
     unclaimed: usize,
 }
 
@@ -99,6 +101,7 @@ impl Decision {
             }
         }
         share_with_siblings(contenders, &mut tallies);
+        let leaving = leaving(queue, &claims, contenders);
         let mut apart = CountedApart::new(queue, &claims, &not_free);
         for (contender, tally) in contenders.iter().zip(&mut tallies) {
             if !contender.profile.shares_the_pool() {
@@ -112,6 +115,7 @@ impl Decision {
         Self {
             claims,
             tallies,
+            leaving,
             unclaimed,
         }
     }
@@ -119,7 +123,7 @@ impl Decision {
     /// The number of a contender.
     #[must_use]
     pub fn number(&self, contender: usize, profile: &Profile) -> Number {
-        Number::new(profile, self.tallies[contender])
+        Number::new(profile, self.tallies[contender]).with_leaving(self.leaving[contender])
     }
 
     /// Who has the job at this position of the queue, among the contenders that
@@ -268,6 +272,32 @@ fn share_with_siblings(contenders: &[Contender<'_>], tallies: &mut [Tally]) {
     }
 }
 
+/// How many jobs each contender counts that run on its own pods which are going.
+/// Triggers of one scaling object count together, as in [`share_with_siblings`], and
+/// KEDA's own rules count for themselves.
+fn leaving(queue: &Queue, claims: &[Claim], contenders: &[Contender<'_>]) -> Vec<u32> {
+    let counts = |contender: &Contender<'_>| {
+        // Nearly always: nothing is looked through then.
+        if contender.leaving.is_none_or(BTreeSet::is_empty) {
+            return 0;
+        }
+        let jobs = queue.jobs().iter().zip(claims);
+        let counted = jobs.filter(|(job, claim)| {
+            let is_counted = match claim {
+                Claim::Over => false,
+                _ if !contender.profile.shares_the_pool() => contender.profile.fits(job).is_ok(),
+                // Not where it was placed, though its agent has the name of a pod of
+                // its own: then that name is another's too, or another's agent has it.
+                Claim::Owned(owner) => contenders[*owner].object == contender.object,
+                Claim::Placed(_) | Claim::Unclaimed => false,
+            };
+            is_counted && contender.runs_on_the_way_out(job)
+        });
+        u32::try_from(counted.count()).unwrap_or(u32::MAX)
+    };
+    contenders.iter().map(counts).collect()
+}
+
 /// `None` where a trigger counts it by KEDA's own rules.
 fn why_unclaimed(job: &JobRequest, contenders: &[Contender<'_>]) -> Option<WhyUnclaimed> {
     let mut why = WhyUnclaimed::Demands;
@@ -330,5 +360,7 @@ fn tally(job: &JobRequest, not_free: &NotFree<'_>) -> Tally {
     tally
 }
 
+#[cfg(test)]
+mod leaving_tests;
 #[cfg(test)]
 mod tests;

@@ -62,6 +62,7 @@ fn triggers_of_one_scaling_object_count_together() {
             placeholder: None,
             limit: None,
             jobs: None,
+            leaving: None,
         })
         .collect();
     let decision = Decision::new(&queue(), &contenders);
@@ -95,6 +96,7 @@ fn a_job_of_a_placeholder_still_waits() {
                 placeholder,
                 limit: None,
                 jobs: None,
+                leaving: None,
             };
             Decision::new(&queue, &[contender])
                 .number(0, &profile)
@@ -123,6 +125,7 @@ fn decide(profiles: &[Profile]) -> (Decision, Vec<Number>, Vec<Verdict>) {
             placeholder: None,
             limit: None,
             jobs: None,
+            leaving: None,
         })
         .collect();
     let queue = queue();
@@ -223,6 +226,7 @@ fn a_job_whose_pod_has_ended_needs_no_agent() {
                 placeholder: None,
                 limit: Some(3),
                 jobs,
+                leaving: None,
             })
             .collect();
         let queue = queue();
@@ -284,6 +288,7 @@ fn what_nobody_takes_has_a_reason() {
         placeholder: None,
         limit: Some(1),
         jobs: None,
+        leaving: None,
     });
     let decision = Decision::new(&queue, &contenders);
     let counts = decision.unclaimed_by_reason(&queue, &contenders);
@@ -315,6 +320,7 @@ fn reasons_and_the_number_without_one_agree_where_only_the_parent_differs() {
         placeholder: None,
         limit: None,
         jobs: None,
+        leaving: None,
     }];
     for jobs in [[counted.clone(), left.clone()], [left, counted]] {
         let queue = Queue::new(jobs.into());

@@ -165,6 +165,7 @@ fn seen(moment: &Moment) -> AgentPodsSeen {
         let pod = AgentPod {
             uid: (*name).into(),
             annotations: [].into(),
+            is_leaving: false,
         };
         (PodName::new("ci", name), Arc::new(pod))
     };

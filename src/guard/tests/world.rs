@@ -143,6 +143,7 @@ impl Cluster {
             let pod = AgentPod {
                 uid: format!("uid-{number}").into(),
                 annotations: BTreeMap::new(),
+                is_leaving: false,
             };
             (name, Arc::new(pod))
         };

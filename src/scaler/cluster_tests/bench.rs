@@ -16,7 +16,7 @@ use tokio::{sync::watch, time::Instant};
 use super::super::*;
 use crate::{
     domain::{
-        declared::{Declarations, Declared, JobPods, Kind, Strategy},
+        declared::{Declarations, Declared, JobPods, Kind, LeavingPods, Strategy},
         job::JobRequest,
         keeper::Keeper,
         parallel_jobs::Usage,
@@ -44,6 +44,7 @@ pub(super) const LEARN: Duration = Duration::from_secs(30);
 struct Fake {
     declared: watch::Sender<Option<Arc<Declarations>>>,
     job_pods: watch::Sender<Option<Arc<JobCensus>>>,
+    leaving: watch::Sender<Option<Arc<LeavingPods>>>,
     /// Is a part of it not seen?
     is_away: AtomicBool,
     raised: watch::Sender<Arc<Raised>>,
@@ -56,6 +57,10 @@ impl Cluster for Fake {
 
     fn job_pods(&self) -> watch::Receiver<Option<Arc<JobCensus>>> {
         self.job_pods.subscribe()
+    }
+
+    fn leaving_pods(&self) -> watch::Receiver<Option<Arc<LeavingPods>>> {
+        self.leaving.subscribe()
     }
 
     fn unseen_for(&self) -> Option<Duration> {
@@ -236,6 +241,7 @@ fn bench_with(jobs: Vec<JobRequest>, rules: Rules, addresses: &[&str], extra: Ex
     let cluster = Arc::new(Fake {
         declared: watch::Sender::default(),
         job_pods: watch::Sender::default(),
+        leaving: watch::Sender::default(),
         is_away: AtomicBool::default(),
         raised: watch::Sender::default(),
     });
@@ -348,6 +354,13 @@ impl Bench {
         };
         let census = HashMap::from([(object(name), Arc::new(jobs))]);
         self.cluster.job_pods.send_replace(Some(Arc::new(census)));
+    }
+
+    /// These pods of a scaling object are going from now on.
+    pub(super) fn leave(&self, name: &str, pods: &[&str]) {
+        let pods = pods.iter().map(|name| (*name).into()).collect();
+        let leaving = HashMap::from([(object(name), Arc::new(pods))]);
+        self.cluster.leaving.send_replace(Some(Arc::new(leaving)));
     }
 
     pub(super) async fn ask(&self, name: &str, trigger: &str) -> Result<u64, String> {

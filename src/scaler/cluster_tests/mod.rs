@@ -5,6 +5,7 @@
 
 mod bench;
 mod capped;
+mod leaving;
 mod needs;
 mod notices;
 mod raised;

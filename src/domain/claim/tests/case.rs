@@ -81,6 +81,7 @@ impl Entrant {
             placeholder: None,
             limit: self.limit,
             jobs: self.jobs.as_ref(),
+            leaving: None,
         }
     }
 }

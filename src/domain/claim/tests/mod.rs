@@ -87,6 +87,7 @@ fn contenders(contestants: &[Contestant]) -> Vec<Contender<'_>> {
             placeholder: None,
             limit: contestant.limit,
             jobs: None,
+            leaving: None,
         })
         .collect()
 }

@@ -65,6 +65,7 @@ impl Watched {
                 placeholder: None,
                 limit: of.limit,
                 jobs: None,
+                leaving: None,
             })
             .collect()
     }
