@@ -13,6 +13,7 @@ mod addresses;
 mod codes;
 mod declarations;
 mod explain;
+mod following;
 mod gauges;
 mod needs;
 mod notices;
@@ -148,7 +149,7 @@ impl Scaler {
             settings,
         });
         if let Some(cluster) = cluster {
-            tokio::spawn(declarations::follow(
+            tokio::spawn(following::follow(
                 Arc::downgrade(&inner),
                 cluster.declared(),
             ));

@@ -6,6 +6,7 @@
 mod field;
 mod histories;
 mod leading;
+mod lease;
 mod marking;
 mod owners;
 mod placeholder_failures;
