@@ -16,6 +16,7 @@ mod answer;
 mod claim;
 mod decode;
 mod hook;
+mod latency;
 mod memory;
 mod parts;
 mod report;
@@ -26,7 +27,7 @@ use std::process::ExitCode;
 
 type Bench = fn() -> Vec<report::Row>;
 
-const BENCHES: [(&str, Bench); 7] = [
+const BENCHES: [(&str, Bench); 8] = [
     ("answer", answer::run),
     ("decode", decode::run),
     ("claim", claim::run),
@@ -34,6 +35,7 @@ const BENCHES: [(&str, Bench); 7] = [
     ("hook", hook::run),
     ("memory", memory::run),
     ("start", start::run),
+    ("latency", latency::run),
 ];
 
 fn main() -> ExitCode {
