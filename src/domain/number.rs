@@ -102,7 +102,7 @@ impl Number {
     /// The same, where it is known how many of the running jobs are on pods that are
     /// going already.
     ///
-    /// Kubernetes: a ReplicaSet, and so the autoscaler, does not count a pod with a
+    /// Kubernetes: a `ReplicaSet`, and so the autoscaler, does not count a pod with a
     /// `deletionTimestamp`; an agent for its job would be one more, and idle. Of no
     /// meaning but for [`Counting::Unfinished`].
     #[must_use]
