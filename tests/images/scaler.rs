@@ -30,14 +30,14 @@ fn it_holds_the_program_and_the_certificates_and_nothing_else() {
 }
 
 #[test]
-fn it_is_no_larger_than_20_mb_unpacked() {
+fn it_is_no_larger_than_22_mb_unpacked() {
     let bytes: u64 = IMAGE
         .files
         .values()
         .filter(|entry| entry.is_regular())
         .map(|entry| entry.bytes)
         .sum();
-    assert!(bytes <= 20_000_000, "{bytes}");
+    assert!(bytes <= 22_000_000, "{bytes}");
     println!("the scaler's image: {:.1} MB unpacked", bytes as f64 / 1e6);
 }
 
